@@ -1,0 +1,68 @@
+#include "common/base/bytes.h"
+
+namespace consilium {
+namespace {
+
+constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+std::string Hex(ByteView bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (std::uint8_t b : bytes) {
+    out.push_back(kDigits[b >> 4]);
+    out.push_back(kDigits[b & 15]);
+  }
+  return out;
+}
+
+Result<Bytes> FromHex(std::string_view text) {
+  if (text.size() % 2 != 0) return Fail(Code::kInvalid, "hexadecimal text has an odd length");
+  Bytes out(text.size() / 2);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int high = HexDigit(text[2 * i]);
+    const int low = HexDigit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return Fail(Code::kInvalid, "a character is not hexadecimal");
+    out[i] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return out;
+}
+
+std::string Base64(ByteView bytes) {
+  std::string out;
+  out.reserve((bytes.size() * 4 + 2) / 3);
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (std::uint8_t b : bytes) {
+    bits = bits << 8 | b;
+    for (count += 8; count >= 6; count -= 6) out.push_back(kAlphabet[bits >> (count - 6) & 63]);
+  }
+  if (count > 0) out.push_back(kAlphabet[bits << (6 - count) & 63]);
+  return out;
+}
+
+Result<Bytes> FromBase64(std::string_view text) {
+  Bytes out;
+  out.reserve(text.size() * 3 / 4);
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (char c : text) {
+    const char* at = c == '\0' ? nullptr : std::strchr(kAlphabet, c);
+    if (at == nullptr) return Fail(Code::kInvalid, "a character is not base64url");
+    bits = bits << 6 | static_cast<std::uint32_t>(at - kAlphabet);
+    if ((count += 6) >= 8) out.push_back(static_cast<std::uint8_t>(bits >> (count -= 8)));
+  }
+  if (count >= 6 || (bits & ((1U << count) - 1)) != 0) return Fail(Code::kInvalid, "base64url text is cut off");
+  return out;
+}
+
+}  // namespace consilium

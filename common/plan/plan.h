@@ -1,0 +1,99 @@
+// The study plan: declarative, no code. TOML in, canonical JSON with every default written out, H of that is the study.
+// A changed byte is another study and needs another approval.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/plan/schema.h"
+#include "common/query/query.h"
+
+namespace consilium {
+
+struct Plan {
+  // Exactly one of [describe] and [training] is in the file; it makes the task.
+  enum class Task : std::uint8_t { kDescribe, kTrain };
+  enum class Privacy : std::uint8_t { kNone, kLocal, kDistributed, kHospital };
+  enum class Profile : std::uint8_t { kSecure, kVisible };
+  enum class Dropouts : std::uint8_t { kRestart, kRecover };
+  Task task = Task::kTrain;
+
+  // [study]
+  std::uint32_t run = 1;
+  std::string name, purpose, researcher;
+  std::uint32_t minimum_hospitals = 2;    // n_min: below it there is no sum.
+  std::uint32_t minimum_patients = 10;    // At each hospital, checked once, at approval.
+  std::uint32_t rounds = 1;               // Describe: 1. Train: optimisation rounds (moments and evaluation come on top).
+  std::uint32_t maximum_attempts = 0;     // T_max over the whole study, retries included. Default in mode none: 2 * sums + 20.
+  Duration round_deadline = std::chrono::seconds(60);
+
+  // [data]
+  std::string dataset;
+  Schema schema;                          // `schema = "FILE"` beside the plan is read and written out here.
+  std::string label;                      // Train only.
+  std::vector<std::string> features;      // Columns used; describe: [describe] columns.
+  double test_fraction = 0.25;            // By keyed hash of the patient id; 0 when the schema has a split column that is used.
+  bool use_split_column = false;
+
+  // [preprocessing]
+  std::string impute = "mean";            // "mean" (of the standardisation's moments) | "constant" (declared middle of the range)
+  std::string standardize = "federated";  // "federated" | "site" | "declared" | "none"
+
+  // [model]
+  std::string model = "logistic";
+
+  // [training]
+  std::string algorithm = "fedavg";
+  std::uint32_t local_epochs = 1;         // One of local_epochs and local_steps is not 0.
+  std::uint32_t local_steps = 0;
+  std::uint32_t batch_size = 32;
+  double learning_rate = 0.1;
+  double l2 = 0;
+  std::uint64_t seed = 1;                 // Only for what is public: initial weights, shuffling in mode none, the split.
+  double update_bound = 8;                // Per coordinate of the delta in mode none.
+  std::uint32_t weight_cap = 100000;      // n_cap: a hospital's weight is min(n_i, n_cap) / n_cap.
+  bool reproducible = false;
+
+  // [privacy]
+  Privacy privacy = Privacy::kNone;
+  // [aggregation]
+  Profile profile = Profile::kSecure;
+  std::string rule = "mean";
+  Dropouts dropouts = Dropouts::kRecover;
+  std::uint32_t tolerated_dropouts = 0;
+  std::uint32_t colluders = 1;
+
+  // [evaluation]
+  std::vector<std::string> metrics = {"auroc", "accuracy", "brier", "log_loss"};
+  std::uint32_t evaluate_every = 0;       // Rounds between pooled evaluations; 0: only at the end.
+  std::string per_hospital = "local";     // "local" | "released"
+
+  // [describe]
+  std::vector<std::string> describe_columns;
+  std::uint32_t describe_bins = 256;
+
+  [[nodiscard]] StudyId id() const;
+};
+
+// Reads plan text. `read_file` resolves `schema = "FILE"` (a path relative to the plan). Messages name file, line and
+// what is right. Combinations that this build cannot run (privacy.mode other than none, profile secure) are kRefused
+// and say in plain words what is not there yet; nothing is silently weakened.
+using FileReader = std::function<Result<std::string>(const std::string& path)>;
+Result<Plan> ParsePlanToml(std::string_view toml, std::string_view name, const FileReader& read_file);
+// Canonical bytes, and back. ParsePlan is what coordinator and nodes run on what they receive: it accepts only bytes
+// that it would write itself (so that one study has one hash).
+Bytes Canonical(const Plan& plan);
+Result<Plan> ParsePlan(ByteView canonical);
+// The summary that a hospital's board can read: who asks what of which columns, what leaves, who can see it, how many
+// sums, and, in mode none and profile visible, in the first lines and in capitals that there is NO DIFFERENTIAL PRIVACY
+// and that THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION.
+std::string Summary(const Plan& plan);
+// The short form of the same warning for every screen, report and log header; "" when there is nothing to warn of.
+std::string Warning(const Plan& plan);
+
+// The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2").
+std::vector<std::string> DesignColumns(const Plan& plan);
+
+}  // namespace consilium

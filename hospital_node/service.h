@@ -1,0 +1,40 @@
+// The node's pure core: bytes, requests and time in; one transaction, sends and jobs out. It owns the participants (one
+// a study), the ledger and the consent; sockets, threads, clocks and files belong to daemon.cc (or to the simulator).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/roster/roster.h"
+#include "common/turn/turn.h"
+#include "hospital_node/data/workbench.h"
+
+namespace consilium::node {
+
+// The site's policy (node.toml, [policy]); overrides every plan. An unset threshold is the default, never "no limit".
+struct SitePolicy {
+  std::uint32_t minimum_patients = 10;
+  std::uint32_t minimum_hospitals = 2;
+  std::vector<std::string> allowed_kinds = {"describe", "train", "evaluate"};
+  std::vector<std::string> allowed_researchers;  // Empty: any.
+};
+
+struct ServiceOptions {
+  IdentityKey identity;
+  TransportKey transport;            // This node's TK: finds itself in the roster.
+  TransportKey server_key;
+  Digest roster_fingerprint;         // First trust: H of roster 0.
+  std::string name, build;
+  SitePolicy policy;
+  Stored stored;                     // state: roster/<seq>, dataset/<name>, study/<id>; chains ledger, audit
+  const Storage* storage = nullptr;  // Read only, for rows of chains.
+  BlobStore* blobs = nullptr;
+  const Workbench* workbench = nullptr;
+};
+
+class Service : public Core {
+ public:
+  static Result<std::unique_ptr<Service>> Create(ServiceOptions options, Now now);
+};
+
+}  // namespace consilium::node
