@@ -58,7 +58,8 @@ Status CheckSize(ByteView frame) {
 
 Status VerifyPayload(std::uint16_t kind, const Envelope& envelope, const VerifyKey& key) {
   if (Verify(key, Signed(WireKindName(kind), envelope.payload), envelope.signature)) return {};
-  return Fail(Code::kUnauthorised, "a " + std::string(WireKindName(kind)) + " is not signed by the key that it should be");
+  return Fail(Code::kUnauthorised,
+              "a " + std::string(WireKindName(kind)) + " is not signed by the key that it should be");
 }
 
 }  // namespace

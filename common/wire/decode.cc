@@ -16,7 +16,11 @@ std::size_t SequenceLength(std::string_view text, std::size_t at) {
     return at + i < text.size() ? static_cast<std::uint8_t>(text[at + i]) : 0;
   };
   const std::uint32_t lead = byte(0);
-  const std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+  const std::size_t length = lead < 0x80                   ? 1
+                             : lead >= 0xC2 && lead < 0xE0 ? 2
+                             : (lead & 0xF0) == 0xE0       ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
   for (std::size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
   }
@@ -33,7 +37,8 @@ std::string GetText(capnp::Text::Reader in) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t length = SequenceLength(text, at);
     const auto lead = static_cast<std::uint8_t>(text[at]);
-    const bool control = lead < 0x20 || lead == 0x7F || (lead == 0xC2 && length == 2 && static_cast<std::uint8_t>(text[at + 1]) < 0xA0);
+    const bool control =
+        lead < 0x20 || lead == 0x7F || (lead == 0xC2 && length == 2 && static_cast<std::uint8_t>(text[at + 1]) < 0xA0);
     if (length == 0 || control) throw Malformed("a text has a control character or is not UTF-8");
     at += length;
   }
@@ -72,8 +77,12 @@ std::vector<std::uint32_t> GetSet(capnp::List<std::uint32_t>::Reader in) {
 }
 
 Hello Get(schema::Hello::Reader in) {
-  Hello m{.version_low = in.getVersionLow(), .version_high = in.getVersionHigh(), .build = GetText(in.getBuild()),
-          .rosters = in.getRosters(), .studies = {}, .ledger = {}};
+  Hello m{.version_low = in.getVersionLow(),
+          .version_high = in.getVersionHigh(),
+          .build = GetText(in.getBuild()),
+          .rosters = in.getRosters(),
+          .studies = {},
+          .ledger = {}};
   if (m.version_low > m.version_high) throw Malformed("a version range is empty");
   const auto studies = in.getStudies();
   Bound(studies.size(), kMaxStudyMarks, "study marks");
@@ -90,8 +99,12 @@ Hello Get(schema::Hello::Reader in) {
 }
 
 Welcome Get(schema::Welcome::Reader in) {
-  Welcome m{.version = in.getVersion(), .build = GetText(in.getBuild()), .federation = GetText(in.getFederation()),
-            .rosters = in.getRosters(), .enrolled = in.getEnrolled(), .heartbeat_ms = in.getHeartbeatMs()};
+  Welcome m{.version = in.getVersion(),
+            .build = GetText(in.getBuild()),
+            .federation = GetText(in.getFederation()),
+            .rosters = in.getRosters(),
+            .enrolled = in.getEnrolled(),
+            .heartbeat_ms = in.getHeartbeatMs()};
   if (m.heartbeat_ms == 0 || m.heartbeat_ms > kMaxHeartbeatMs) throw Malformed("a heartbeat is out of range");
   return m;
 }
@@ -180,7 +193,8 @@ std::vector<Absence> GetAbsent(capnp::List<schema::Absence>::Reader in) {
   std::vector<Absence> out;
   out.reserve(in.size());
   for (auto absence : in) {
-    if (absence.getHospital() <= (out.empty() ? 0 : out.back().hospital)) throw Malformed("absent hospitals are not ascending");
+    if (absence.getHospital() <= (out.empty() ? 0 : out.back().hospital))
+      throw Malformed("absent hospitals are not ascending");
     out.push_back({.hospital = absence.getHospital(), .reason = GetReason(absence.getReason())});
   }
   return out;
@@ -210,15 +224,19 @@ Abandon Get(schema::Abandon::Reader in) {
 }
 
 Heartbeat Get(schema::Heartbeat::Reader in) {
-  Heartbeat m{.phase = GetEnum<Phase>(in.getPhase(), kPhases), .study = {}, .bytes_done = in.getBytesDone(),
+  Heartbeat m{.phase = GetEnum<Phase>(in.getPhase(), kPhases),
+              .study = {},
+              .bytes_done = in.getBytesDone(),
               .bytes_total = in.getBytesTotal()};
   GetFixed(in.getStudy(), m.study);
   return m;
 }
 
 StudyState Get(schema::StudyState::Reader in) {
-  StudyState m{.study = {}, .phase = GetEnum<StudyPhase>(in.getPhase(), kStudyPhases),
-               .reason = GetReason(in.getReason()), .releases = in.getReleases()};
+  StudyState m{.study = {},
+               .phase = GetEnum<StudyPhase>(in.getPhase(), kStudyPhases),
+               .reason = GetReason(in.getReason()),
+               .releases = in.getReleases()};
   GetFixed(in.getStudy(), m.study);
   return m;
 }

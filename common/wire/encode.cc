@@ -224,9 +224,7 @@ struct Size {
   std::size_t operator()(const Enroll& m) const { return kBase + m.name.size() / 8; }
   std::size_t operator()(const RosterUpdate& m) const { return kBase + Blobs(m.rosters); }
   std::size_t operator()(const PlanOffer& m) const { return kBase + WordsOf(m.plan); }
-  std::size_t operator()(const Invite& m) const {
-    return kBase + WordsOf(m.query) + Blobs(m.inputs) + m.cohort.size();
-  }
+  std::size_t operator()(const Invite& m) const { return kBase + WordsOf(m.query) + Blobs(m.inputs) + m.cohort.size(); }
   std::size_t operator()(const Offer& m) const { return kBase + WordsOf(m.vector); }
   std::size_t operator()(const Release& m) const {
     return kBase + WordsOf(m.model) + m.survivors.size() + 2 * m.absent.size();

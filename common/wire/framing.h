@@ -1,4 +1,5 @@
-// Cap'n Proto's standard framing over our byte strings. Internal to common/wire: the only folder that knows the library.
+// Cap'n Proto's standard framing over our byte strings. Internal to common/wire: the only folder that knows the
+// library.
 #pragma once
 
 #include <capnp/message.h>

@@ -13,10 +13,12 @@ inline constexpr std::size_t kStudyPhases = static_cast<std::size_t>(StudyPhase:
 
 // By the discriminant of Message; Later::kind is an index into it.
 inline constexpr std::array<std::string_view, 26> kWireKinds = {
-    "Hello",     "Welcome",      "Refused", "Enroll", "Roster",    "PlanOffer", "PlanVerdict",
-    "Invite",    "Decline",      "Advert",  "Adverts", "Shares",   "Delivery",  "Accept",
-    "Complaint", "Offer",        "Pull",    "Receipt", "Survivors", "ConsistencySignature",
-    "Unmask",    "UnmaskShares", "Release", "Abandon", "Heartbeat", "StudyState"};
+    "Hello",     "Welcome",      "Refused",  "Enroll",    "Roster",
+    "PlanOffer", "PlanVerdict",  "Invite",   "Decline",   "Advert",
+    "Adverts",   "Shares",       "Delivery", "Accept",    "Complaint",
+    "Offer",     "Pull",         "Receipt",  "Survivors", "ConsistencySignature",
+    "Unmask",    "UnmaskShares", "Release",  "Abandon",   "Heartbeat",
+    "StudyState"};
 std::string_view WireKindName(std::uint16_t kind);
 
 }  // namespace consilium

@@ -20,13 +20,36 @@ constexpr std::array<std::string_view, std::variant_size_v<Message> - 1> kKindNa
 }  // namespace
 
 std::string_view Name(Reason reason) {
-  static constexpr std::array<std::string_view, kReasons> kNames = {
-      "none",           "version",       "unknown_peer",  "revoked",           "bad_token",
-      "name_taken",     "malformed",     "bad_signature", "wrong_state",       "unknown_study",
-      "not_approved",   "rejected",      "policy",        "too_few_hospitals", "too_few_patients",
-      "data_unfit",     "budget",        "stale_attempt", "context",           "cohort",
-      "query_not_derived", "chain",      "locked",        "deadline",          "quorum",
-      "offline",        "aborted",       "failed_here",   "busy",              "shutting_down"};
+  static constexpr std::array<std::string_view, kReasons> kNames = {"none",
+                                                                    "version",
+                                                                    "unknown_peer",
+                                                                    "revoked",
+                                                                    "bad_token",
+                                                                    "name_taken",
+                                                                    "malformed",
+                                                                    "bad_signature",
+                                                                    "wrong_state",
+                                                                    "unknown_study",
+                                                                    "not_approved",
+                                                                    "rejected",
+                                                                    "policy",
+                                                                    "too_few_hospitals",
+                                                                    "too_few_patients",
+                                                                    "data_unfit",
+                                                                    "budget",
+                                                                    "stale_attempt",
+                                                                    "context",
+                                                                    "cohort",
+                                                                    "query_not_derived",
+                                                                    "chain",
+                                                                    "locked",
+                                                                    "deadline",
+                                                                    "quorum",
+                                                                    "offline",
+                                                                    "aborted",
+                                                                    "failed_here",
+                                                                    "busy",
+                                                                    "shutting_down"};
   return At(kNames, static_cast<std::size_t>(reason));
 }
 
@@ -52,7 +75,8 @@ Blob InlineBlob(ByteView content) {
 Status CheckBlob(const Blob& blob) {
   if (blob.bytes > kMaxBlob) return Fail(Code::kProtocol, "a blob is larger than 4 GiB");
   if (blob.bytes == 0) {
-    if (!blob.leaves.empty() || !blob.content.empty()) return Fail(Code::kProtocol, "an empty blob has content or leaves");
+    if (!blob.leaves.empty() || !blob.content.empty())
+      return Fail(Code::kProtocol, "an empty blob has content or leaves");
     if (blob.root.IsZero() || blob.root == MerkleRoot({})) return {};
     return Fail(Code::kProtocol, "an empty blob has another root than the empty tree's");
   }

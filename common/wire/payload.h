@@ -27,7 +27,8 @@ struct Malformed : std::exception {
 
 template <std::size_t N, class Tag>
 void GetFixed(capnp::Data::Reader in, Fixed<N, Tag>& out) {
-  if (in.size() != N) throw Malformed("a field has " + std::to_string(in.size()) + " bytes instead of " + std::to_string(N));
+  if (in.size() != N)
+    throw Malformed("a field has " + std::to_string(in.size()) + " bytes instead of " + std::to_string(N));
   std::memcpy(out.bytes.data(), in.begin(), N);
 }
 // An enumerant that this version does not know is malformed.
