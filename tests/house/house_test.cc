@@ -48,6 +48,7 @@ std::vector<Include> AllIncludes() {
   std::vector<Include> all;
   const std::regex line_form("^\\s*#\\s*include\\s*([<\"])([^>\"]+)[>\"]");
   for (const char* top : {"common", "coordinator", "hospital_node", "cli"}) {
+    if (!fs::exists(kRoot / top)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(kRoot / top)) {
       const std::string extension = entry.path().extension();
       if (extension != ".h" && extension != ".cc") continue;
