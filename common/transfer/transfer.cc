@@ -76,8 +76,9 @@ Result<Inbox::Taken> Inbox::Take(Transfer& transfer, const PeerKey& peer, Chunk 
   Landed(peer);
   for (std::uint32_t leaf = 0; leaf < chunk.count; ++leaf) transfer.confirmed[chunk.first + leaf] = true;
   transfer.confirmed_leaves += chunk.count;
-  Taken taken{.write = {.root = blob.root, .total = blob.bytes, .offset = extent.offset, .bytes = std::move(chunk.content)},
-              .complete = transfer.confirmed_leaves == blob.leaves.size()};
+  Taken taken{
+      .write = {.root = blob.root, .total = blob.bytes, .offset = extent.offset, .bytes = std::move(chunk.content)},
+      .complete = transfer.confirmed_leaves == blob.leaves.size()};
   if (taken.complete) transfers_.erase(taken.write.root);
   return taken;
 }
@@ -140,19 +141,21 @@ std::vector<PullFrom> Inbox::TakePulls() {
   // One pull a peer and lap, going on after the peer that was served last.
   std::vector<PeerKey> lap(connected_.upper_bound(last_served_), connected_.end());
   lap.insert(lap.end(), connected_.begin(), connected_.upper_bound(last_served_));
-  while (!lap.empty() && total_in_flight_ < kTotalWindow) {
-    std::erase_if(lap, [&](const PeerKey& peer) {
-      if (total_in_flight_ == kTotalWindow) return false;
+  bool more = true;
+  while (more) {
+    more = false;
+    for (const PeerKey& peer : lap) {
+      if (total_in_flight_ == kTotalWindow) return pulls;
       const auto flights = in_flight_.find(peer);
-      if (flights != in_flight_.end() && flights->second >= kPeerWindow) return true;
+      if (flights != in_flight_.end() && flights->second >= kPeerWindow) continue;
       const auto pull = NextPull(peer);
-      if (!pull) return true;
+      if (!pull) continue;
       ++in_flight_[peer];
       ++total_in_flight_;
       last_served_ = peer;
       pulls.push_back({.peer = peer, .pull = *pull});
-      return false;
-    });
+      more = true;
+    }
   }
   return pulls;
 }
@@ -162,7 +165,8 @@ Inbox::Progress Inbox::ProgressOf(const Digest& root) const {
   if (at == transfers_.end()) return {};
   const Transfer& transfer = at->second;
   const std::uint64_t full = std::uint64_t{transfer.confirmed_leaves} * kLeafBytes;
-  const std::uint64_t short_of = transfer.confirmed.back() ? transfer.confirmed.size() * kLeafBytes - transfer.blob.bytes : 0;
+  const std::uint64_t short_of =
+      transfer.confirmed.back() ? transfer.confirmed.size() * kLeafBytes - transfer.blob.bytes : 0;
   return {.done = full - short_of, .total = transfer.blob.bytes};
 }
 
@@ -188,8 +192,9 @@ Result<SendChunk> Outbox::OnPull(const PeerKey& peer, const Pull& pull) {
   const auto at = served_.find(pull.root);
   const auto to = at == served_.end() ? decltype(at->second.peers.end()){} : at->second.peers.find(peer);
   if (at == served_.end() || to == at->second.peers.end()) {
-    const bool crossed = std::ranges::any_of(
-        stopped_, [&](const auto& stopped) { return stopped.first == pull.root && stopped.second.peers.contains(peer); });
+    const bool crossed = std::ranges::any_of(stopped_, [&](const auto& stopped) {
+      return stopped.first == pull.root && stopped.second.peers.contains(peer);
+    });
     if (crossed) return Fail(Code::kNotFound, "a blob was pulled that is no longer served");
     return Fail(Code::kProtocol, "a blob was pulled that was not offered to this peer");
   }

@@ -77,7 +77,8 @@ AlgorithmState Get(schema::AlgorithmState::Reader in) {
   if (in.getVectors().size() > kMaxVectors) throw Malformed("it has too many vectors");
   for (auto vector : in.getVectors()) {
     const std::string name = String(vector.getName());
-    if (!state.vectors.empty() && name <= state.vectors.rbegin()->first) throw Malformed("its vectors are not ascending");
+    if (!state.vectors.empty() && name <= state.vectors.rbegin()->first)
+      throw Malformed("its vectors are not ascending");
     const auto list = vector.getValues();
     if (list.size() > kMaxVector) throw Malformed("a vector is too long");
     auto& values = state.vectors[name];
