@@ -25,7 +25,7 @@ class Value {
   Value(unsigned v) : data_(std::int64_t{v}) {}     // NOLINT
   Value(std::int64_t v) : data_(v) {}               // NOLINT
   Value(std::uint64_t v) : data_(static_cast<std::int64_t>(v)) {}  // NOLINT: callers stay below 2^53.
-  Value(double v) : data_(v) {}                     // NOLINT
+  Value(double v);                                  // NOLINT: whole and below 2^53 is kept as an integer, so 1.0 == 1.
   Value(const char* v) : data_(std::string(v)) {}   // NOLINT
   Value(std::string_view v) : data_(std::string(v)) {}  // NOLINT
   Value(std::string v) : data_(std::move(v)) {}     // NOLINT
@@ -67,7 +67,8 @@ class Value {
   std::variant<std::monostate, bool, std::int64_t, double, std::string, Array, Object> data_;
 };
 
-// RFC 8785: sorted keys, no white space, shortest round-trip numbers (1.0 is written 1). NaN and Inf are CHECK failures.
+// RFC 8785: sorted keys, no white space, shortest round-trip numbers (1.0 is written 1). NaN, Inf and integers beyond
+// 2^53 are CHECK failures; bytes that are not UTF-8 become U+FFFD.
 std::string CanonicalJson(const Value& value);
 // The same content, indented by two, for people.
 std::string PrettyJson(const Value& value);
@@ -76,11 +77,18 @@ struct ParseLimits {
   std::size_t bytes = 1 << 20;
   int depth = 32;
 };
-// kInvalid with line and column. A double key, trailing text, NaN, or an integer beyond 2^53 is an error.
+// kInvalid with line and column. A double key, trailing text, NaN, or an integer beyond 2^53 is an error (but the digits
+// that CanonicalJson writes for a large double are that double, so that every Value survives the way there and back).
 // A number that is whole and below 2^53 becomes an integer, so 1.0 and 1 are equal after parsing.
 Result<Value> ParseJson(std::string_view text, ParseLimits limits = {});
 // TOML 1.0; `name` is the file's name in messages ("plan.toml:12:3: ..."). Values know their place. Dates become strings.
 Result<Value> ParseToml(std::string_view text, std::string_view name, ParseLimits limits = {});
+
+// "60s", "250ms", "2h": the largest unit that divides it. ParseDuration takes those and "us".
+std::string DurationText(Duration duration);
+Result<Duration> ParseDuration(std::string_view text);
+// Text of others for a message: quoted, control bytes replaced, cut to 60 characters.
+std::string Quoted(std::string_view text);
 
 // The nearest of `known` by edit distance, for "unknown key 'epoch' (did you mean 'epochs'?)"; "" when none is near.
 std::string Nearest(std::string_view word, const std::vector<std::string>& known);
@@ -111,9 +119,13 @@ class Reader {
 
  private:
   const Value* Find(const std::string& key, bool required);
+  std::string At(const Value::Place& place) const;
+  void Fault(const Value& at, const std::string& key, const std::string& why);
+  std::optional<std::vector<std::string>> StringList(const std::string& key, const Value& value);
   const Value& object_;
   std::string file_, section_;
   std::vector<std::string> known_;
+  std::string absent_;  // The required key that error_ is about; a near unknown key explains it better.
   std::optional<Error> error_;
 };
 
