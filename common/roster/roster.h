@@ -81,13 +81,14 @@ Bytes MembershipBytes(std::string_view federation, std::string_view name, const 
                       const TransportKey& transport, const VerifyKey& officer);
 
 // What `consilium invite` prints and `join` reads: one line, "consilium1." + base64 of
-// {secret 16 bytes, name, endpoint, server CURVE key, roster 0 fingerprint}, with a checksum.
+// {secret 16 bytes, name, endpoint, server CURVE key, roster 0 fingerprint, federation}, with a checksum.
 struct Token {
   Secret secret;          // 128 bits.
   std::string name;       // The hospital's name, fixed by the officer.
   std::string endpoint;   // tcp://HOST:PORT
   TransportKey server;
   Digest roster_fingerprint;
+  std::string federation; // The hospital signs its membership of it before it has seen a roster.
 };
 Secret FormatToken(const Token& token);
 Result<Token> ParseToken(std::string_view text);   // kInvalid names the mend ("copy the whole line").
