@@ -76,8 +76,8 @@ Result<Bytes> KeptFrame(const fs::path& directory, const TransportKey& token_key
   return frame;
 }
 
-// The federation's name is in the signed roster; the member's bytes are made with what the token alone tells.
-Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys, const std::string& federation) {
+
+Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys) {
   Enroll enroll{.token = token_key.public_key(),
                 .name = token.name,
                 .identity = keys.identity.verify_key(),
@@ -85,7 +85,7 @@ Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys,
                 .officer = keys.officer.verify_key(),
                 .roster_fingerprint = token.roster_fingerprint,
                 .membership = {}};
-  enroll.membership = keys.identity.Sign(MembershipBytes(federation, enroll.name, enroll.identity, enroll.transport, enroll.officer));
+  enroll.membership = keys.identity.Sign(MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer));
   return EncodeFrame(enroll, keys.identity);
 }
 
@@ -165,7 +165,7 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
       return Fail(Code::kConflict, fmt::format("{} belongs to a federation already; choose another directory", directory.string()));
     }
     const Keys made = TRY(MakeKeys(directory));
-    TRY(WriteFileAtomic(EnrollFrameFile(directory), MakeFrame(token, token_key, made, ""), 0600));
+    TRY(WriteFileAtomic(EnrollFrameFile(directory), MakeFrame(token, token_key, made), 0600));
   }
   Bytes frame = TRY(KeptFrame(directory, token_key.public_key()));
   const Enroll enroll = TRY(ReadEnroll(frame));
