@@ -29,7 +29,7 @@ Result<RosterChain> Follow(const std::vector<SignedRoster>& rosters, const Diges
 
 }  // namespace
 
-PutState RosterState(const SignedRoster& roster, std::uint64_t seq) { return {"roster", std::to_string(seq), Encode(roster)}; }
+PutState RosterState(const SignedRoster& roster, std::uint64_t seq) { return {"roster", fmt::format("{:020}", seq), Encode(roster)}; }
 
 TurnResult Enrolment::Turn(std::vector<Event> events, Now now) {
   TurnResult result;
