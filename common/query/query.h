@@ -43,7 +43,7 @@ struct Query {
   std::uint32_t round = 0;         // From 1.
   std::vector<Digest> bases;       // Digests of the answers that the parameters were derived from.
   std::string kind;                // "describe" | "train" | "evaluate"
-  Value params;                    // An object; "inputs": {name: root} names the blobs that it needs.
+  Value params = Value::Object{};  // An object; "inputs": {name: root} names the blobs that it needs.
   Ring ring = Ring::kU64;
   ReleaseTo release = ReleaseTo::kSum;
   std::vector<Block> blocks;
@@ -59,7 +59,10 @@ struct Query {
   bool operator==(const Query&) const = default;
 };
 
-// floor(log2((2^(bits-1) - 1 - hospitals) / (hospitals * bound))): protocol.md's ring formula without noise.
+// floor(log2((2^(bits-1) - 1 - hospitals) / (hospitals * bound))): protocol.md's ring formula without noise, in exact
+// integer arithmetic and at most kMaxScaleLog2. The bound is finite and in (0, kMaxBound], hospitals from 1 to 2^20.
+inline constexpr int kMaxScaleLog2 = 52, kMinScaleLog2 = -700;
+inline constexpr double kMaxBound = 1e200;
 int ScaleLog2(Ring ring, double bound, std::uint32_t hospitals);
 
 // Canonical JSON; what is hashed, signed over and sent. Parse bounds everything and checks that the last block counts,

@@ -9,21 +9,24 @@
 
 namespace consilium {
 
+// Errors: kUnauthorised is a wrong signature, kProtocol everything that does not parse or breaks a limit.
 struct Envelope {
   Bytes payload;      // Cap'n Proto bytes of one message.
   Signature signature;  // By the sender's IK over Fields("HSA1/msg") | kind | H(payload).
 };
 
-// Serialises and signs. The result is the frame; H(frame) is the envelope's hash in chains.
+// Serialises and signs. The result is the frame; H(frame) is the envelope's hash in chains. CHECKs that it fits kMaxMessage.
+// A Later is encoded as its kind without content.
 Bytes EncodeFrame(const Message& message, const IdentityKey& key);
 
 // Splits an envelope without looking into the payload. kProtocol on anything off.
 Result<Envelope> OpenEnvelope(ByteView frame);
-// Parses the payload. The signature covers the kind, so parse and verify belong together:
-// ReadFrame opens, parses with all limits, and verifies under `key`.
+// Opens, looks at the kind (the signature covers it), verifies under `key`, and only then parses, with all limits.
 Result<Message> ReadFrame(ByteView frame, const VerifyKey& key);
 // Enroll brings its own key: parses, and verifies under the message's `identity`.
 Result<Enroll> ReadEnroll(ByteView frame);
+// The payload alone, nothing verified: what ReadFrame does after the signature. For fuzzing and for tools.
+Result<Message> ParsePayload(ByteView payload);
 
 bool IsChunk(ByteView frame);
 Bytes ChunkHead(const Digest& root, std::uint32_t first, std::uint32_t count);  // Length prefix and head; content follows.

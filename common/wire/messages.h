@@ -17,6 +17,12 @@ inline constexpr std::size_t kInlineBlob = 64 * 1024;        // Smaller blobs ri
 inline constexpr std::size_t kMaxMessage = 2 * 1024 * 1024;  // Any frame.
 inline constexpr std::uint64_t kMaxBlob = 4ULL << 30;
 inline constexpr std::size_t kMaxHospitals = 10000;
+inline constexpr std::size_t kMaxText = 128;            // Bytes of a name or a build.
+inline constexpr std::size_t kMaxStudyMarks = 4096;     // In one Hello.
+inline constexpr std::size_t kMaxRostersPerUpdate = 16; // More take several RosterUpdates.
+inline constexpr std::size_t kMaxInputs = 16;           // Of one query.
+inline constexpr std::uint32_t kMaxChunkLeaves = 4;
+inline constexpr std::uint32_t kMaxHeartbeatMs = 600000;
 
 // Why a peer or a request is refused. An enum: no free text crosses a hospital's border.
 enum class Reason : std::uint16_t {

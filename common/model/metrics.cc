@@ -1,0 +1,85 @@
+// Metrics of a binary classifier.
+#include "common/model/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "common/base/check.h"
+
+namespace consilium {
+namespace {
+
+// Walks groups of equal score upwards. AUROC is the share of (positive, negative) pairs in the right order
+// (Mann-Whitney); pairs within a group are ties.
+class PairCounter {
+ public:
+  void Group(double positives, double negatives) {
+    right_ += positives * negatives_;
+    tied_ += positives * negatives;
+    positives_ += positives;
+    negatives_ += negatives;
+  }
+  void Write(BinaryMetrics* out) const {
+    const double pairs = positives_ * negatives_;
+    out->auroc_defined = pairs > 0;
+    if (!out->auroc_defined) return;
+    out->auroc_low = right_ / pairs;
+    out->auroc_high = (right_ + tied_) / pairs;
+    out->auroc = (right_ + tied_ / 2) / pairs;
+  }
+
+ private:
+  double right_ = 0, tied_ = 0, positives_ = 0, negatives_ = 0;
+};
+
+}  // namespace
+
+double RowLogLoss(double probability, bool positive) {
+  const double p = std::clamp(probability, kProbabilityFloor, 1 - kProbabilityFloor);
+  return positive ? -std::log(p) : -std::log1p(-p);
+}
+
+BinaryMetrics Evaluate(const Vector& scores, const Vector& labels) {
+  CHECK(scores.size() == labels.size());
+  BinaryMetrics out;
+  out.rows = static_cast<std::uint64_t>(scores.size());
+  if (out.rows == 0) return out;
+  std::vector<Eigen::Index> order(out.rows);
+  std::iota(order.begin(), order.end(), Eigen::Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Eigen::Index a, Eigen::Index b) { return scores[a] < scores[b]; });
+  PairCounter pairs;
+  double correct = 0;
+  for (std::size_t i = 0; i < order.size();) {
+    const double score = scores[order[i]];
+    double positives = 0, negatives = 0;
+    const std::size_t first = i;
+    for (; i < order.size() && (i == first || scores[order[i]] == score); ++i) {
+      const bool positive = labels[order[i]] > 0.5;
+      (positive ? positives : negatives) += 1;
+      correct += (score >= 0.5) == positive ? 1 : 0;
+      const double miss = score - (positive ? 1 : 0);
+      out.brier += miss * miss;
+      out.log_loss += RowLogLoss(score, positive);
+    }
+    out.positives += static_cast<std::uint64_t>(positives);
+    pairs.Group(positives, negatives);
+  }
+  const auto rows = static_cast<double>(out.rows);
+  out.accuracy = correct / rows;
+  out.brier /= rows;
+  out.log_loss /= rows;
+  pairs.Write(&out);
+  return out;
+}
+
+void AurocFromHistogram(const std::vector<std::int64_t>& positives, const std::vector<std::int64_t>& negatives, BinaryMetrics* out) {
+  CHECK(positives.size() == negatives.size());
+  PairCounter pairs;
+  for (std::size_t bin = 0; bin < positives.size(); ++bin) {
+    pairs.Group(static_cast<double>(positives[bin]), static_cast<double>(negatives[bin]));
+  }
+  pairs.Write(out);
+}
+
+}  // namespace consilium
