@@ -85,7 +85,8 @@ Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys)
                 .officer = keys.officer.verify_key(),
                 .roster_fingerprint = token.roster_fingerprint,
                 .membership = {}};
-  enroll.membership = keys.identity.Sign(MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer));
+  const Bytes membership = MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer);
+  enroll.membership = SignMembership(membership, keys.identity).signature;
   return EncodeFrame(enroll, keys.identity);
 }
 
