@@ -5,6 +5,7 @@
 namespace consilium::cli {
 
 Result<Secret> Invite(const Api& api, const std::string& name, Duration valid) {
+  TRY(CheckHospitalName(name));
   const Value status = TRY(api.Get("/v1/status"));
   Token token;
   token.secret = Secret::Random(16);
@@ -16,6 +17,8 @@ Result<Secret> Invite(const Api& api, const std::string& name, Duration valid) {
   token.endpoint = answer["endpoint"].AsString();
   token.server = TRY(TransportKey::FromHexText(answer["server_key"].AsString()));
   token.roster_fingerprint = TRY(Digest::FromHexText(answer["roster_fingerprint"].AsString()));
+  TRY(CheckEndpoint(token.endpoint));
+  if (token.federation.empty() || token.federation.size() > 128) return Fail(Code::kProtocol, "the coordinator names no federation; is its address right?");
   return FormatToken(token);
 }
 
