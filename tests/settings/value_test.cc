@@ -152,7 +152,7 @@ Value RandomValue(int depth) {
     default: {
       Value out = Value::Object{};
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
-        out.Set(*rc::gen::arbitrary<std::string>(), RandomValue(depth - 1));
+        out.Set(*rc::gen::container<std::string>(rc::gen::inRange<char>(0, 127)), RandomValue(depth - 1));
       return out;
     }
   }
