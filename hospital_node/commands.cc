@@ -118,16 +118,16 @@ and see these eight words; compare them by telephone, not by mail. Then:
 
 int StatusCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
-    const bool connected = s["connected"].AsBool();
-    std::string out = fmt::format("{}: {} {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]),
-                                  connected ? "connected to" : "not connected to", Text(s["coordinator"]),
+    const std::string link = s["connected"].AsBool() ? "connected" : fmt::format("not connected ({})", Text(s["link"]));
+    std::string out = fmt::format("{}: {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]), link,
                                   s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
-                                  Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]),
-                                  s["jobs"].IsArray() ? std::to_string(s["jobs"].AsArray().size()) : Number(s["jobs"]));
+                                  Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
+    if (!s["ledger"]["locked"].AsString().empty()) out += "The ledger is locked: " + Text(s["ledger"]["locked"]) + "\n";
     if (s["studies"].AsArray().empty()) return out;
-    std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase"}};
+    std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase", "stage", "answers"}};
     for (const Value& study : s["studies"].AsArray()) {
-      table.push_back({Short(study["study"]), Text(study["name"]), Text(study["consent"]), Text(study["phase"])});
+      table.push_back({Short(study["study"]), Text(study["name"]), Text(study["consent"]), Text(study["phase"]),
+                       Text(study["stage"]), Number(study["releases"])});
     }
     return out + FormatTable(table);
   });
@@ -215,9 +215,7 @@ int BudgetCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]), Number(study["committed"]),
                        Number(study["released"])});
     }
-    const Value& rows = answer["rows"];
-    return fmt::format("The ledger has {} rows; its head is {}.\n{}", rows.IsArray() ? std::to_string(rows.AsArray().size()) : Number(rows),
-                       answer["head"].IsString() ? Text(answer["head"]) : Text(answer["head"]["hash"]), FormatTable(table));
+    return fmt::format("The ledger has {} rows; its head is {}.\n{}", Number(answer["rows"]), Text(answer["head"]), FormatTable(table));
   });
 }
 

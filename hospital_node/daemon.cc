@@ -47,7 +47,7 @@ struct Running {
 Status OpenService(const fs::path& directory, const Config& config, const Keys& keys, Running* running) {
   running->database = TRY(Database::Open(DatabaseFile(directory)));
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
-  running->workbench = MakeWorkbench();
+  running->workbench = std::make_unique<FileWorkbench>();
   ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
                          .transport = keys.transport.public_key(),
                          .server_key = config.server_key,
@@ -76,18 +76,17 @@ Result<Bytes> KeptFrame(const fs::path& directory, const TransportKey& token_key
   return frame;
 }
 
-
-Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys) {
+Bytes MakeFrame(const Token& token, const CurveKey& token_key, const FoundingKeys& made) {
   Enroll enroll{.token = token_key.public_key(),
                 .name = token.name,
-                .identity = keys.identity.verify_key(),
-                .transport = keys.transport.public_key(),
-                .officer = keys.officer.verify_key(),
+                .identity = made.keys.identity.verify_key(),
+                .transport = made.keys.transport.public_key(),
+                .officer = made.officer.verify_key(),
                 .roster_fingerprint = token.roster_fingerprint,
                 .membership = {}};
   const Bytes membership = MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer);
-  enroll.membership = SignMembership(membership, keys.identity).signature;
-  return EncodeFrame(enroll, keys.identity);
+  enroll.membership = SignMembership(membership, made.keys.identity).signature;
+  return EncodeFrame(enroll, made.keys.identity);
 }
 
 Status SendEnrolment(const fs::path& directory, const Token& token, const CurveKey& token_key, Bytes frame) {
@@ -165,7 +164,7 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
     if (fs::exists(ConfigFile(directory), ignored)) {
       return Fail(Code::kConflict, fmt::format("{} belongs to a federation already; choose another directory", directory.string()));
     }
-    const Keys made = TRY(MakeKeys(directory));
+    const FoundingKeys made = TRY(MakeKeys(directory));
     TRY(WriteFileAtomic(EnrollFrameFile(directory), MakeFrame(token, token_key, made), 0600));
   }
   Bytes frame = TRY(KeptFrame(directory, token_key.public_key()));
