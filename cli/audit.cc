@@ -33,7 +33,8 @@ AuditVerdict VerdictOf(const Error& error) {
 Result<AuditVerdict> VerifyDirectory(const fs::path& directory) {
   const auto lock = DirectoryLock::Take(directory);
   if (!lock && lock.error().code == Code::kConflict) {  // A daemon runs: it exports what it has.
-    const std::string text = TRY(BodyOf(TRY(HttpClient::Unix(fs::absolute(directory) / "control.sock").Get("/v1/audit/export"))));
+    const HttpReply reply = TRY(HttpClient::Unix(fs::absolute(directory) / "control.sock").Get("/v1/audit/export"));
+    const std::string text = TRY(BodyOf(reply));
     return VerifyExport(text);
   }
   if (!lock) return std::unexpected(lock.error());

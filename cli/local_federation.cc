@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <csignal>
+#include <map>
 #include <thread>
 
 #include "cli/federation.h"

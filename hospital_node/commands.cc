@@ -40,26 +40,6 @@ int Run(const Terminal& terminal, const Result<Value>& answer, const Show& show)
   return 0;
 }
 
-// The folder to register and the schema's text. A single file becomes its folder with the file's name as the pattern.
-Result<Value> DataBody(const DataOptions& options) {
-  const Bytes text = TRY(ReadFile(options.schema, kMaxSchema));
-  Schema schema = TRY(ParseSchema(consilium::Text(text), options.schema));
-  std::error_code error;
-  const fs::path path = fs::canonical(options.csv, error);
-  if (error) {
-    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", options.csv,
-                                             error.message()));
-  }
-  std::string toml(consilium::Text(text));
-  fs::path folder = path;
-  if (!fs::is_directory(path)) {
-    folder = path.parent_path();
-    schema.pattern = path.filename().string();
-    toml = SchemaToml(schema);
-  }
-  return Value().Set("name", options.name).Set("folder", folder.string()).Set("schema", toml);
-}
-
 std::string ReportText(const std::string& name, const Value& report) {
   std::vector<std::vector<std::string>> table = {{"column", "missing"}};
   for (const Value& column : report["columns"].AsArray()) table.push_back({Text(column["name"]), Number(column["missing"])});
@@ -96,6 +76,19 @@ std::string MetricsLine(const Value& metrics) {
 }
 
 }  // namespace
+
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file) {
+  const Bytes text = TRY(ReadFile(schema_file, kMaxSchema));
+  Schema schema = TRY(ParseSchema(consilium::Text(text), schema_file));
+  std::error_code error;
+  const fs::path path = fs::canonical(csv, error);
+  if (error) {
+    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", csv, error.message()));
+  }
+  if (fs::is_directory(path)) return DataSetSpec{name, path.string(), std::string(consilium::Text(text))};
+  schema.pattern = path.filename().string();
+  return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
+}
 
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file) {
   const auto token = ReadSecretLine(token_file, "the token that `consilium invite` printed");
@@ -134,9 +127,10 @@ int StatusCommand(const Terminal& terminal, const std::string& directory) {
 }
 
 int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only) {
-  const auto body = DataBody(options);
-  if (!body) return terminal.Fail(body.error());
-  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", *body);
+  const auto spec = SpecOf(options.name, options.csv, options.schema);
+  if (!spec) return terminal.Fail(spec.error());
+  const Value body = Value().Set("name", spec->name).Set("folder", spec->folder).Set("schema", spec->schema);
+  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", body);
   return Run(terminal, answer, [&](const Value& report) {
     return ReportText(options.name, report) +
            (check_only ? "Nothing was registered and nothing left this machine." : "Registered; the data stay where they are.");
