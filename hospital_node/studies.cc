@@ -151,6 +151,9 @@ void NodeCore::DropUnused() {
   if (kept_.empty()) return;
   if (std::ranges::any_of(jobs_, [](const auto& job) { return std::holds_alternative<ComputeJob>(job.second); })) return;
   std::set<Digest> needed;
+  for (const auto& send : result_.sends) {  // Drops come before sends: what is about to leave stays for one more turn.
+    if (const auto* chunk = std::get_if<SendChunk>(&send)) needed.insert(chunk->root);
+  }
   for (const auto& [id, participant] : studies_) {
     needed.insert(participant.record().contribution.root);
     if (!participant.Ended() || participant.LacksResults()) needed.insert(participant.record().model.root);
