@@ -1,0 +1,249 @@
+#include "common/http/server.h"
+
+#include <fmt/format.h>
+#include <httplib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <thread>
+
+#include "common/http/address.h"
+#include "common/turn/reply.h"
+
+namespace consilium {
+namespace {
+
+constexpr std::size_t kMaxBody = 1 << 20;
+constexpr std::size_t kThreads = 16;
+constexpr auto kMinute = std::chrono::seconds(60);
+
+// One waits for its reply here; shared with the callback, which may come after the server is gone.
+struct Pending {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<Reply> reply;
+  bool closed = false;
+
+  void Deliver(Reply made) {
+    const std::lock_guard lock(mutex);
+    if (!reply) reply = std::move(made);
+    changed.notify_all();
+  }
+  void Close() {
+    const std::lock_guard lock(mutex);
+    closed = true;
+    changed.notify_all();
+  }
+  Reply Wait(Duration patience) {
+    std::unique_lock lock(mutex);
+    changed.wait_for(lock, patience, [this] { return reply.has_value() || closed; });
+    if (reply) return std::move(*reply);
+    if (closed) return ErrorReply(0, {Code::kUnreachable, "the daemon is stopping; start it again and repeat the command"});
+    return ErrorReply(0, {Code::kUnreachable, "the daemon did not answer in time; it may be busy: look at its log, then "
+                                              "repeat the command"});
+  }
+};
+
+void Fill(const Reply& reply, httplib::Response* out) {
+  out->status = reply.status;
+  out->set_content(reinterpret_cast<const char*>(reply.body.data()), reply.body.size(), reply.content_type);
+  out->set_header("Cache-Control", "no-store");
+  out->set_header("X-Content-Type-Options", "nosniff");
+}
+
+void WriteError(Error error, httplib::Response* out, int status = 0) {
+  Reply reply = ErrorReply(0, error);
+  if (status != 0) reply.status = status;
+  Fill(reply, out);
+}
+
+Result<RequestReceived> Understand(const httplib::Request& request, std::string_view body, bool local) {
+  RequestReceived out;
+  out.method = request.method;
+  out.path = request.path;
+  out.local = local;
+  for (const auto& [key, value] : request.params) {
+    if (!out.query.emplace(key, value).second) return Fail(Code::kInvalid, "'" + key + "' is given twice; give it once");
+  }
+  constexpr std::string_view kBearer = "Bearer ";
+  const std::string authorization = request.get_header_value("Authorization");
+  if (authorization.starts_with(kBearer)) out.token = authorization.substr(kBearer.size());
+  if (body.empty()) return out;
+  auto value = ParseJson(body);
+  if (!value) return Fail(Code::kInvalid, "the body is no JSON: " + value.error().what);
+  out.body = std::move(*value);
+  return out;
+}
+
+// What httplib itself refuses (no handler, a broken request) gets our form of an error too.
+void DescribeRefusal(const httplib::Request& request, httplib::Response* out) {
+  if (!out->body.empty()) return;
+  const int status = out->status;
+  switch (status) {
+    case 404:
+      return WriteError({Code::kInvalid, request.method + " is not served; use GET or POST"}, out, 405);
+    case 413:
+      return WriteError({Code::kInvalid, "the body is larger than 1 MiB"}, out, status);
+    case 414:
+      return WriteError({Code::kInvalid, "the path is too long"}, out, status);
+    default:
+      return WriteError({status >= 500 ? Code::kIo : Code::kInvalid, "the request was not understood"}, out, status);
+  }
+}
+
+bool Answers(const SocketPath& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.text().size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.text().data(), path.text().size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool answers = fd >= 0 && connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (fd >= 0) close(fd);
+  return answers;
+}
+
+// Leaves nothing at `path`, unless a server or something else than a socket is there.
+Status ClearStale(const std::string& path, const SocketPath& usable) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return {};
+    return Fail(Code::kIo, fmt::format("cannot look at {}: {}", path, std::strerror(errno)));
+  }
+  if (!S_ISSOCK(info.st_mode)) return Fail(Code::kConflict, path + " exists and is no socket; move it away");
+  if (Answers(usable)) return Fail(Code::kConflict, path + " is served by another process; stop that one first");
+  if (unlink(path.c_str()) != 0) return Fail(Code::kIo, fmt::format("cannot remove {}: {}", path, std::strerror(errno)));
+  return {};
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  HttpOptions options;
+  httplib::Server server;
+  std::thread thread;
+  std::atomic<bool> ended = false;
+  int port = 0;
+  std::string socket;  // Path of the unix socket, if any.
+  std::mutex mutex;
+  bool stopping = false;
+  std::set<std::shared_ptr<Pending>> waiting;
+
+  void Serve(const httplib::Request& request, std::string_view body, httplib::Response* out) {
+    auto understood = Understand(request, body, options.local);
+    if (!understood) return WriteError(understood.error(), out);
+    auto pending = std::make_shared<Pending>();
+    {
+      const std::lock_guard lock(mutex);
+      if (stopping) pending->closed = true;
+      waiting.insert(pending);
+    }
+    options.handler(std::move(*understood), [pending](Reply reply) { pending->Deliver(std::move(reply)); });
+    Fill(pending->Wait(options.patience), out);
+    const std::lock_guard lock(mutex);
+    waiting.erase(pending);
+  }
+
+  void ServePost(const httplib::Request& request, const httplib::ContentReader& reader, httplib::Response* out) {
+    // Read here and not by httplib, whose own limit does not hold for chunked or compressed bodies.
+    std::string body;
+    bool fits = true;
+    const bool read = reader([&](const char* data, std::size_t size) {
+      fits = body.size() + size <= kMaxBody;
+      if (fits) body.append(data, size);
+      return fits;
+    });
+    if (!fits || out->status == 413) return WriteError({Code::kInvalid, "the body is larger than 1 MiB"}, out, 413);
+    if (!read) return WriteError({Code::kInvalid, "the body did not arrive whole"}, out);
+    Serve(request, body, out);
+  }
+
+  void Configure() {
+    server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    // httplib's default is SO_REUSEPORT, with which a second daemon would share the port unnoticed.
+    server.set_socket_options([](int fd) {
+      const int yes = 1;
+      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
+    server.set_keep_alive_max_count(1);  // An idle connection would hold one of the threads.
+    server.set_read_timeout(std::chrono::seconds(5));
+    server.set_write_timeout(kMinute);
+    server.set_payload_max_length(kMaxBody);
+    const std::string any = R"(/.*)";
+    server.Get(any, [this](const httplib::Request& in, httplib::Response& out) { Serve(in, "", &out); });
+    server.Post(any, [this](const httplib::Request& in, httplib::Response& out, const httplib::ContentReader& reader) {
+      ServePost(in, reader, &out);
+    });
+    server.set_error_handler([](const httplib::Request& in, httplib::Response& out) { DescribeRefusal(in, &out); });
+    server.set_exception_handler([](const httplib::Request&, httplib::Response& out, std::exception_ptr) {
+      WriteError({Code::kIo, "the request failed inside the daemon; look at its log"}, &out);
+    });
+  }
+
+  Status BindTcp() {
+    const HostPort address = TRY(ParseHostPort(options.listen));
+    if (!IsLoopback(address.host)) {
+      return Fail(Code::kRefused, fmt::format("{} is no loopback address: HTTP listens on loopback only unless a "
+                                              "certificate and key are configured; write 127.0.0.1:{}, and reach it "
+                                              "from elsewhere through ssh -L", options.listen, address.port));
+    }
+    errno = 0;
+    port = address.port;
+    const bool bound = port == 0 ? (port = server.bind_to_any_port(address.host)) > 0 : server.bind_to_port(address.host, port);
+    if (bound) return {};
+    return Fail(errno == EADDRINUSE ? Code::kConflict : Code::kIo,
+                fmt::format("cannot listen on {}: {}; choose another port or stop the program that has it", options.listen,
+                            std::strerror(errno)));
+  }
+
+  Status BindUnix() {
+    const SocketPath usable(options.listen);
+    TRY(ClearStale(options.listen, usable));
+    errno = 0;
+    server.set_address_family(AF_UNIX);
+    if (!server.bind_to_port(usable.text(), 80) || chmod(options.listen.c_str(), 0600) != 0) {
+      return Fail(Code::kIo, fmt::format("cannot listen on {}: {}", options.listen, std::strerror(errno)));
+    }
+    socket = options.listen;
+    return {};
+  }
+
+  void Launch() {
+    thread = std::thread([this] {
+      server.listen_after_bind();
+      ended = true;
+    });
+    while (!server.is_running() && !ended) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  void Stop() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+      for (const auto& pending : waiting) pending->Close();
+    }
+    if (!thread.joinable()) return;
+    server.stop();
+    thread.join();
+    if (!socket.empty()) unlink(socket.c_str());
+  }
+};
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() { Stop(); }
+int HttpServer::port() const { return impl_->port; }
+void HttpServer::Stop() { impl_->Stop(); }
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions options) try {
+  auto impl = std::make_unique<Impl>();
+  impl->options = std::move(options);
+  impl->Configure();
+  TRY(impl->options.listen.find('/') != std::string::npos ? impl->BindUnix() : impl->BindTcp());
+  impl->Launch();
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+} catch (const std::exception& error) {
+  return Fail(Code::kIo, std::string("cannot start the HTTP server: ") + error.what());
+}
+
+}  // namespace consilium

@@ -1,0 +1,110 @@
+// The coordinator's core behind service.h: sessions, enrolment, studies and requests in one event loop's hands.
+//
+//   frame --(verify under the member's key)--> message --> study --> effects --> one TurnResult
+//   request --(admin token)--> the same
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "common/transfer/transfer.h"
+#include "common/turn/reply.h"
+#include "coordinator/service.h"
+#include "coordinator/study.h"
+
+namespace consilium::coordinator {
+
+inline constexpr Duration kHeartbeat = std::chrono::seconds(10);
+inline constexpr int kMissedHeartbeats = 3;
+
+struct Invitation {
+  std::string name;
+  TransportKey key;            // Derived from the token; the secret itself was never here.
+  std::int64_t expires_ms = 0;
+  bool spent = false;
+};
+struct Enrolment {
+  std::string name;
+  Bytes frame;                 // As received: repeated bytes get the repeated answer.
+  Enroll enroll;
+};
+struct Session {
+  std::uint32_t number = 0;    // Roster number; 0 while only a token's key is known.
+  bool greeted = false;        // Hello was accepted.
+  Instant heard;
+  Heartbeat last;              // What the hospital said it is doing.
+  bool audited = false;        // A refusal of this session is in the audit log already.
+};
+
+class CoordinatorCore final : public Service {
+ public:
+  CoordinatorCore(ServiceOptions options, RosterChain chain, Now now);
+  Status RestoreAll();
+  TurnResult Turn(std::vector<Event> events, Now now) override;
+
+ private:
+  // events
+  void OnFrame(const PeerKey& peer, Bytes frame);
+  void OnMemberFrame(const PeerKey& peer, const Member& member, const Bytes& frame);
+  void OnChunkFrame(const PeerKey& peer, const Bytes& frame);
+  void OnEnrollFrame(const PeerKey& peer, const Invitation& invitation, const Bytes& frame);
+  void OnHello(const PeerKey& peer, const Member& member, const Hello& hello);
+  void OnMessage(const PeerKey& peer, std::uint32_t number, const Message& message);
+  void OnPull(const PeerKey& peer, const Pull& pull);
+  void OnPeerLost(const PeerKey& peer);
+  void OnJob(const JobFinished& job);
+  void OnClock();
+  // requests (requests.cc)
+  void OnRequest(const RequestReceived& request);
+  Result<Reply> Answer(const RequestReceived& request);
+  Result<Value> PostInvitation(const RequestReceived& request);
+  Result<Value> GetNextRoster(const RequestReceived& request) const;
+  Result<Value> PostRoster(const RequestReceived& request);
+  Result<Value> PostStudy(const RequestReceived& request);
+  Result<Reply> StudyRequest(const RequestReceived& request, std::string_view rest);
+  Result<Reply> ExportAudit(const RequestReceived& request) const;
+  Result<Value> GetAudit(const RequestReceived& request) const;
+  [[nodiscard]] Value GetStatus() const;
+  [[nodiscard]] Value GetHospitals() const;
+  [[nodiscard]] Value ToValue(const Study& study, bool whole) const;
+  [[nodiscard]] Status Authorise(const RequestReceived& request) const;
+  [[nodiscard]] Result<Study*> FindStudy(std::string_view name_or_id) const;
+  // effects
+  void Carry(Study& study);
+  void SendMessage(const PeerKey& peer, const Message& message);
+  void RefusePeer(const PeerKey& peer, Reason reason, bool close);
+  void SendRosters(const PeerKey& peer, std::uint64_t first);
+  void Audit(Value row);
+  void Admit();
+  [[nodiscard]] const Invitation* InvitationFor(const TransportKey& key) const;
+  [[nodiscard]] std::optional<PeerKey> PeerOf(std::uint32_t number) const;  // When its session is greeted.
+
+  ServiceOptions options_;
+  RosterChain chain_;
+  std::map<std::string, Invitation> invitations_;
+  std::map<std::string, Enrolment> enrolments_;
+  std::map<std::string, Digest> tokens_;  // Name -> SHA-256 of an admin token.
+  std::map<StudyId, std::unique_ptr<Study>> studies_;
+  std::map<PeerKey, Session> sessions_;
+  std::map<std::uint32_t, std::int64_t> last_seen_ms_;
+  std::map<StudyId, std::pair<Instant, Instant>> run_times_;  // First attempt of this process's life, last release.
+  Inbox inbox_;
+  Outbox outbox_;
+  ChainHead audit_head_;
+  struct Folding {
+    StudyId study;
+    std::uint32_t number, attempt;
+    Digest root;
+  };
+  std::map<std::uint64_t, Folding> jobs_;
+  std::uint64_t next_job_ = 1;
+  Instant next_heartbeat_;
+  Now now_;
+  TurnResult result_;
+  bool admitted_ = false;  // ZAP knows the roster.
+};
+
+// The study's report for people (report.cc).
+std::string Report(const Study& study, const Roster& roster);
+
+}  // namespace consilium::coordinator

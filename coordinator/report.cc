@@ -1,0 +1,91 @@
+// The study's report for people: Markdown, the warning first.
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "coordinator/core.h"
+
+namespace consilium::coordinator {
+namespace {
+
+std::string Date(std::int64_t wall_ms) {
+  const std::time_t seconds = wall_ms / 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
+  return text;
+}
+
+std::string Number(const Value& value) {
+  if (value.IsNull()) return "-";
+  if (value.IsInteger()) return std::to_string(value.AsInteger());
+  return fmt::format("{:.6g}", value.AsDouble());
+}
+
+std::string Levels(const Value& column) {
+  std::string out;
+  for (const Value& level : column["levels"].AsArray()) {
+    out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", level["level"].AsString(), Number(level["count"]));
+  }
+  return out;
+}
+
+std::string DescribeTable(const Value& describe) {
+  std::string out = fmt::format("Rows {}, patients {}, from {} of {} hospitals.\n\n", Number(describe["rows"]),
+                                Number(describe["patients"]), Number(describe["hospitals"]), Number(describe["of"]));
+  out += "| column | unit | count | missing | mean | sd | 25 % | median | 75 % | levels | from k of n |\n";
+  out += "|---|---|---|---|---|---|---|---|---|---|---|\n";
+  for (const Value& column : describe["columns"].AsArray()) {
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} |\n", column["name"].AsString(),
+                       column["unit"].AsString(), Number(column["count"]), Number(column["missing"]), Number(column["mean"]),
+                       Number(column["sd"]), Number(column["q25"]), Number(column["median"]), Number(column["q75"]),
+                       Levels(column), Number(column["from_k"]), Number(column["of_n"]));
+  }
+  return out;
+}
+
+std::string EvaluationTable(const Value& evaluation) {
+  std::string out = "| figure | pooled over the hospitals' test patients |\n|---|---|\n";
+  out += fmt::format("| AUROC | between {} (ties wrong) and {} (ties right) |\n", Number(evaluation["auroc_low"]),
+                     Number(evaluation["auroc_high"]));
+  for (const char* name : {"accuracy", "brier", "log_loss", "rows", "positives", "hospitals"}) {
+    out += fmt::format("| {} | {} |\n", name, Number(evaluation[name]));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Report(const Study& study, const Roster& roster) {
+  const Plan& plan = study.plan();
+  const StudyRecord& record = study.record();
+  std::string out = fmt::format("# {}\n\n", plan.name);
+  if (const std::string warning = Warning(plan); !warning.empty()) out += fmt::format("**{}**\n\n", warning);
+  out += fmt::format("| | |\n|---|---|\n| study | `{}` |\n| federation | {} |\n| purpose | {} |\n| researcher | {} |\n",
+                     study.id().Hex(), roster.federation, plan.purpose, plan.researcher);
+  out += fmt::format("| state | {}{}{} |\n", Name(record.phase), record.reason == Reason::kNone ? "" : ": ",
+                     record.reason == Reason::kNone ? "" : Name(record.reason));
+  out += fmt::format("| submitted | {} |\n", Date(record.submitted_ms));
+  if (record.ended_ms > 0) out += fmt::format("| ended | {} |\n", Date(record.ended_ms));
+  out += fmt::format("| answers | {} of {} |\n| attempts | {} |\n\n", record.releases, study.algorithm().TotalSteps(),
+                     record.attempts);
+  out += "## Hospitals\n\n| hospital | consent | last sum |\n|---|---|---|\n";
+  for (const Member& member : roster.members) {
+    const auto verdict = record.verdicts.find(member.number);
+    const auto absence = study.absences().find(member.number);
+    const std::string_view consent =
+        verdict == record.verdicts.end() ? "pending" : verdict->second.approved ? "approved" : "rejected";
+    const std::string last = absence == study.absences().end()
+                                 ? (consent == "approved" && record.releases > 0 ? "in it" : "-")
+                                 : fmt::format("left out: {}", Name(absence->second.reason));
+    out += fmt::format("| {} | {} | {} |\n", member.name, consent, last);
+  }
+  const Value results = study.algorithm().Results();
+  if (results.Has("describe")) out += "\n## Federated description\n\n" + DescribeTable(results["describe"]);
+  if (results.Has("evaluation")) out += "\n## Evaluation\n\n" + EvaluationTable(results["evaluation"]);
+  out += "\n## Plan\n\n```\n" + Summary(plan) + "\n```\n";
+  return out;
+}
+
+}  // namespace consilium::coordinator

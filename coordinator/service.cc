@@ -1,0 +1,423 @@
+// Sessions, frames, effects: how the coordinator's studies meet the wire.
+#include <fmt/format.h>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/privacy/encode.h"
+#include "coordinator/core.h"
+
+namespace consilium::coordinator {
+namespace {
+
+constexpr std::size_t kRostersPerMessage = 16;
+
+std::string RosterKey(std::uint64_t seq) { return fmt::format("{:020}", seq); }
+
+Result<Value> ParseState(ByteView blob) { return ParseJson(Text(blob), {.bytes = 4 << 20, .depth = 16}); }
+
+// Adds a spooled upload to the running sum, tile by tile.
+std::any FoldUpload(const BlobStore& blobs, const Digest& root, Ring ring, Bytes* sum) {
+  constexpr std::uint64_t kTile = 256 * 1024;
+  Bytes tile(std::min<std::uint64_t>(kTile, sum->size()));
+  for (std::uint64_t at = 0; at < sum->size(); at += kTile) {
+    const std::uint64_t length = std::min<std::uint64_t>(kTile, sum->size() - at);
+    if (!blobs.Read(root, at, std::span(tile).first(length))) return false;
+    AddWords(ring, std::span(*sum).subspan(at, length), ByteView(tile).first(length));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<Write> FoundingWrites(const SignedRoster& roster0, std::string_view admin_token) {
+  Value row;
+  row.Set("event", "founded").Set("at_ms", WallMilliseconds()).Set("roster", roster0.hash().Hex());
+  return {PutState{"roster", RosterKey(0), Encode(roster0)},
+          PutState{"token", "admin", ToBytes(View(CanonicalJson(Value().Set("sha256", Sha256(View(admin_token)).Hex()))))},
+          AppendChain{"audit", {}, ToBytes(View(CanonicalJson(row)))}};
+}
+
+Result<std::unique_ptr<Service>> Service::Create(ServiceOptions options, Now now) {
+  std::vector<SignedRoster> links;
+  for (const auto& [where, blob] : options.stored.state) {  // Sorted, so rosters come in order.
+    if (where.first == "roster") links.push_back(TRY(ParseSignedRoster(blob)));
+  }
+  if (links.empty()) {
+    return Fail(Code::kCorrupt, "the database holds no founding roster; restore a backup, or begin with `consilium-coordinator init`");
+  }
+  RosterChain chain = TRY(RosterChain::Found(links.front(), links.front().hash()));
+  for (std::size_t i = 1; i < links.size(); ++i) TRY(chain.Extend(links[i]));
+  if (chain.current().server_identity != options.identity.verify_key() || chain.current().server_transport != options.server_key) {
+    return Fail(Code::kCorrupt, "the keys in this directory are not those of the founding roster; restore the keys/ folder that belongs to the database");
+  }
+  auto core = std::make_unique<CoordinatorCore>(std::move(options), std::move(chain), now);
+  TRY(core->RestoreAll());
+  return core;
+}
+
+CoordinatorCore::CoordinatorCore(ServiceOptions options, RosterChain chain, Now now)
+    : options_(std::move(options)), chain_(std::move(chain)), next_heartbeat_(now.instant + kHeartbeat), now_(now) {}
+
+Status CoordinatorCore::RestoreAll() {
+  const auto head = options_.stored.chains.find("audit");
+  if (head != options_.stored.chains.end()) audit_head_ = head->second;
+  for (const auto& [where, blob] : options_.stored.state) {
+    const auto& [core, key] = where;
+    if (core == "study") {
+      const StudyRecord record = TRY(DecodeStudyRecord(blob));
+      auto study = TRY(Study::Restore(record, {&options_.identity, &chain_}, now_));
+      const StudyId id = study->id();
+      studies_[id] = std::move(study);
+    } else if (core == "invitation") {
+      const Value value = TRY(ParseState(blob));
+      invitations_[key] = {key, TRY(TransportKey::FromHexText(value["key"].AsString())), value["expires_ms"].AsInteger(),
+                           value["spent"].AsBool()};
+    } else if (core == "enrolment") {
+      Enroll enroll = TRY(ReadEnroll(blob));
+      enrolments_[key] = {key, blob, std::move(enroll)};
+    } else if (core == "token") {
+      const Value value = TRY(ParseState(blob));
+      tokens_[key] = TRY(Digest::FromHexText(value["sha256"].AsString()));
+    }
+  }
+  options_.stored = {};
+  return {};
+}
+
+// ---- one turn ----
+
+TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
+  now_ = now;
+  result_ = {};
+  if (!admitted_) Admit();
+  for (Event& event : events) {
+    std::visit(
+        [this](auto& e) {
+          using E = std::decay_t<decltype(e)>;
+          if constexpr (std::is_same_v<E, FrameReceived>) OnFrame(e.peer, std::move(e.frame));
+          if constexpr (std::is_same_v<E, PeerConnected>) {
+            sessions_[e.peer] = {};
+            sessions_[e.peer].heard = now_.instant;
+          }
+          if constexpr (std::is_same_v<E, PeerLost>) OnPeerLost(e.peer);
+          if constexpr (std::is_same_v<E, JobFinished>) OnJob(e);
+          if constexpr (std::is_same_v<E, RequestReceived>) OnRequest(e);
+        },
+        event);
+  }
+  OnClock();
+  for (const PullFrom& pull : inbox_.TakePulls()) SendMessage(pull.peer, pull.pull);
+  std::optional<Instant> wake = next_heartbeat_;
+  for (const auto& [id, study] : studies_) {
+    if (const auto at = study->NextDeadline(now.instant)) wake = std::min(*wake, *at);
+  }
+  result_.wake = wake;
+  return std::move(result_);
+}
+
+void CoordinatorCore::OnClock() {
+  for (auto& [id, study] : studies_) {
+    study->OnTime(now_);
+    Carry(*study);
+  }
+  if (now_.instant < next_heartbeat_) return;
+  next_heartbeat_ = now_.instant + kHeartbeat;
+  if (!invitations_.empty()) Admit();  // Some may have expired.
+  std::vector<PeerKey> silent;
+  for (const auto& [peer, session] : sessions_) {
+    if (now_.instant - session.heard > kHeartbeat * kMissedHeartbeats) {
+      silent.push_back(peer);
+    } else if (session.greeted) {
+      SendMessage(peer, Heartbeat{});
+    }
+  }
+  for (const PeerKey& peer : silent) {
+    result_.disconnects.push_back({peer, "no heartbeat"});
+    OnPeerLost(peer);
+  }
+}
+
+void CoordinatorCore::Admit() {
+  std::set<PeerKey> keys;
+  for (const Member& member : chain_.current().members) {
+    if (!member.revoked) keys.insert(member.transport);
+  }
+  for (const auto& [name, invitation] : invitations_) {
+    const bool confirmed = chain_.current().ByName(name) != nullptr;
+    if (!confirmed && now_.wall_ms < invitation.expires_ms) keys.insert(invitation.key);
+  }
+  result_.admit = std::move(keys);
+  admitted_ = true;
+}
+
+void CoordinatorCore::Audit(Value row) {
+  if (!row.Has("at_ms")) row.Set("at_ms", now_.wall_ms);
+  Bytes bytes = ToBytes(View(CanonicalJson(row)));
+  result_.transaction.emplace_back(AppendChain{"audit", audit_head_, bytes});
+  audit_head_ = ChainNext(audit_head_, bytes);
+}
+
+// ---- sending ----
+
+void CoordinatorCore::SendMessage(const PeerKey& peer, const Message& message) {
+  result_.sends.emplace_back(Send{peer, EncodeFrame(message, options_.identity)});
+}
+
+std::optional<PeerKey> CoordinatorCore::PeerOf(std::uint32_t number) const {
+  const Member* member = chain_.current().ByNumber(number);
+  if (member == nullptr) return std::nullopt;
+  const auto session = sessions_.find(member->transport);
+  if (session == sessions_.end() || !session->second.greeted) return std::nullopt;
+  return member->transport;
+}
+
+void CoordinatorCore::RefusePeer(const PeerKey& peer, Reason reason, bool close) {
+  Log(LogLevel::kWarning, "refused_peer", {{"peer", peer.Hex().substr(0, 16)}, {"reason", std::string(Name(reason))}});
+  Session& session = sessions_[peer];
+  if (!session.audited) {  // Once a session: a peer cannot fill the disk with its faults.
+    session.audited = true;
+    Audit(Value().Set("event", "refused_peer").Set("peer", peer.Hex()).Set("reason", Name(reason)));
+  }
+  SendMessage(peer, Refused{reason, {}, 0});
+  if (!close) return;
+  result_.disconnects.push_back({peer, std::string(Name(reason))});
+  OnPeerLost(peer);
+}
+
+void CoordinatorCore::SendRosters(const PeerKey& peer, std::uint64_t first) {
+  const std::vector<SignedRoster>& links = chain_.links();
+  for (std::uint64_t at = first; at < links.size(); at += kRostersPerMessage) {
+    RosterUpdate update{at, {}};
+    for (std::uint64_t i = at; i < std::min<std::uint64_t>(at + kRostersPerMessage, links.size()); ++i) {
+      const Bytes bytes = Encode(links[i]);
+      if (bytes.size() <= kInlineBlob) {
+        update.rosters.push_back(InlineBlob(bytes));
+        continue;
+      }
+      Blob blob{{}, bytes.size(), BlobLeaves(bytes), {}};
+      blob.root = MerkleRoot(blob.leaves);
+      result_.blob_writes.push_back({blob.root, bytes.size(), 0, bytes});
+      result_.blob_seals.push_back(blob.root);
+      outbox_.Serve(blob.root, blob.bytes, peer);
+      update.rosters.push_back(std::move(blob));
+    }
+    SendMessage(peer, update);
+  }
+}
+
+void CoordinatorCore::Carry(Study& study) {
+  Effects effects = study.TakeEffects();
+  std::ranges::move(effects.blob_writes, std::back_inserter(result_.blob_writes));
+  std::ranges::move(effects.blob_seals, std::back_inserter(result_.blob_seals));
+  std::ranges::move(effects.blob_drops, std::back_inserter(result_.blob_drops));
+  std::ranges::move(effects.writes, std::back_inserter(result_.transaction));
+  for (Value& row : effects.audits) {
+    Log(LogLevel::kInfo, row["event"].AsString(),
+        {{"study", study.id().Hex().substr(0, 12)},
+         {"round", std::to_string(row["round"].AsInteger())},
+         {"attempt", std::to_string(row["attempt"].AsInteger())},
+         {"hospital", std::to_string(row["hospital"].AsInteger())},
+         {"reason", row["reason"].AsString()}});
+    Audit(std::move(row));
+  }
+  for (const Digest& root : effects.stop_serving) outbox_.Stop(root);
+  for (const Digest& root : effects.cancels) inbox_.Cancel(root);
+  for (const Effects::Serve& serve : effects.serves) {
+    if (const auto peer = PeerOf(serve.number)) outbox_.Serve(serve.blob.root, serve.blob.bytes, *peer);
+  }
+  for (const Effects::Fetch& fetch : effects.fetches) {
+    if (const auto peer = PeerOf(fetch.number)) inbox_.Start(*peer, fetch.blob);
+  }
+  for (Effects::ToHospital& send : effects.sends) {
+    const auto peer = PeerOf(send.number);
+    if (!peer) continue;
+    if (auto* frame = std::get_if<Bytes>(&send.what)) {
+      result_.sends.emplace_back(Send{*peer, std::move(*frame)});
+    } else {
+      SendMessage(*peer, std::get<Message>(send.what));
+    }
+  }
+  for (const Effects::Fold& fold : effects.folds) {
+    const std::uint64_t job = next_job_++;
+    jobs_[job] = {study.id(), fold.number, study.round()->record().attempt, fold.root};
+    result_.runs.push_back({job, [blobs = options_.blobs, fold] {
+                              return FoldUpload(*blobs, fold.root, fold.ring, fold.sum.get());
+                            }});
+  }
+  auto& times = run_times_.try_emplace(study.id(), Instant{}, Instant{}).first->second;
+  if (study.round() != nullptr && times.first == Instant{}) times.first = now_.instant;
+  if (!study.Ended()) times.second = now_.instant;
+}
+
+// ---- receiving ----
+
+void CoordinatorCore::OnFrame(const PeerKey& peer, Bytes frame) {
+  Session& session = sessions_[peer];
+  session.heard = now_.instant;
+  const Member* member = chain_.current().ByTransport(peer);
+  if (member != nullptr && member->revoked) return RefusePeer(peer, Reason::kRevoked, true);
+  if (member != nullptr) return OnMemberFrame(peer, *member, frame);
+  const Invitation* invitation = InvitationFor(peer);
+  if (invitation == nullptr) return RefusePeer(peer, Reason::kUnknownPeer, true);
+  OnEnrollFrame(peer, *invitation, frame);
+}
+
+void CoordinatorCore::OnMemberFrame(const PeerKey& peer, const Member& member, const Bytes& frame) {
+  if (IsChunk(frame)) return OnChunkFrame(peer, frame);
+  auto message = ReadFrame(frame, member.identity);
+  if (!message) {
+    const bool forged = message.error().code == Code::kUnauthorised;
+    return RefusePeer(peer, forged ? Reason::kBadSignature : Reason::kMalformed, true);
+  }
+  if (const auto* hello = std::get_if<Hello>(&*message)) return OnHello(peer, member, *hello);
+  if (!sessions_[peer].greeted) return RefusePeer(peer, Reason::kWrongState, false);
+  OnMessage(peer, member.number, *message);
+}
+
+void CoordinatorCore::OnChunkFrame(const PeerKey& peer, const Bytes& frame) {
+  auto chunk = ReadChunk(frame);
+  if (!chunk) return RefusePeer(peer, Reason::kMalformed, true);
+  const Digest root = chunk->root;
+  auto taken = inbox_.OnChunk(peer, std::move(*chunk));
+  if (!taken) return RefusePeer(peer, Reason::kMalformed, true);
+  result_.blob_writes.push_back(std::move(taken->write));
+  if (!taken->complete) return;
+  result_.blob_seals.push_back(root);
+  for (auto& [id, study] : studies_) {
+    study->OnUploadArrived(root, now_);
+    Carry(*study);
+  }
+}
+
+void CoordinatorCore::OnHello(const PeerKey& peer, const Member& member, const Hello& hello) {
+  if (hello.version_low > kVersionHigh || hello.version_high < kVersionLow) return RefusePeer(peer, Reason::kVersion, true);
+  Session& session = sessions_[peer];
+  session.greeted = true;
+  session.number = member.number;
+  session.last = {};
+  last_seen_ms_[member.number] = now_.wall_ms;
+  inbox_.OnPeerConnected(peer);
+  Log(LogLevel::kInfo, "hello", {{"hospital", member.name}, {"build", hello.build}});
+  SendMessage(peer, Welcome{std::min(kVersionHigh, hello.version_high), options_.build, chain_.current().federation,
+                            chain_.links().size(), true,
+                            static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeat).count())});
+  SendRosters(peer, hello.rosters);
+  for (auto& [id, study] : studies_) {
+    const auto mark = std::ranges::find(hello.studies, id, &StudyMark::study);
+    study->OnHello(member.number, mark == hello.studies.end() ? nullptr : &*mark, now_);
+    Carry(*study);
+  }
+}
+
+void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const Message& message) {
+  const auto with = [&](const StudyId& id, auto&& act) {
+    const auto study = studies_.find(id);
+    if (study == studies_.end()) return SendMessage(peer, Refused{Reason::kUnknownStudy, id, 0});
+    act(*study->second);
+    Carry(*study->second);
+  };
+  if (const auto* verdict = std::get_if<PlanVerdict>(&message)) {
+    return with(verdict->study, [&](Study& s) { s.OnVerdict(number, *verdict, now_); });
+  }
+  if (const auto* offer = std::get_if<Offer>(&message)) {
+    if (!CheckBlob(offer->vector)) return RefusePeer(peer, Reason::kMalformed, true);
+    return with(offer->study, [&](Study& s) { s.OnOffer(number, *offer, now_); });
+  }
+  if (const auto* decline = std::get_if<Decline>(&message)) {
+    return with(decline->study, [&](Study& s) { s.OnDecline(number, decline->attempt, decline->reason, now_); });
+  }
+  if (const auto* abandon = std::get_if<Abandon>(&message)) {
+    return with(abandon->study, [&](Study& s) { s.OnDecline(number, abandon->attempt, abandon->reason, now_); });
+  }
+  if (const auto* pull = std::get_if<Pull>(&message)) return OnPull(peer, *pull);
+  if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    sessions_[peer].last = *heartbeat;
+    last_seen_ms_[number] = now_.wall_ms;
+    return;
+  }
+  if (const auto* refused = std::get_if<Refused>(&message)) {
+    Log(LogLevel::kWarning, "refused_by_hospital", {{"hospital", std::to_string(number)}, {"reason", std::string(Name(refused->reason))}});
+    return;
+  }
+  RefusePeer(peer, Reason::kWrongState, false);
+}
+
+void CoordinatorCore::OnPull(const PeerKey& peer, const Pull& pull) {
+  auto chunk = outbox_.OnPull(peer, pull);
+  if (!chunk) return RefusePeer(peer, Reason::kWrongState, false);
+  result_.sends.emplace_back(std::move(*chunk));
+}
+
+void CoordinatorCore::OnPeerLost(const PeerKey& peer) {
+  const auto session = sessions_.find(peer);
+  if (session == sessions_.end()) return;
+  const Session lost = session->second;
+  sessions_.erase(session);
+  inbox_.OnPeerLost(peer);
+  if (!lost.greeted) return;
+  last_seen_ms_[lost.number] = now_.wall_ms;
+  Log(LogLevel::kInfo, "lost", {{"hospital", std::to_string(lost.number)}});
+  for (auto& [id, study] : studies_) {
+    study->OnLost(lost.number, now_);
+    Carry(*study);
+  }
+}
+
+void CoordinatorCore::OnJob(const JobFinished& job) {
+  const auto found = jobs_.find(job.job);
+  CHECK(found != jobs_.end());
+  const Folding folding = found->second;
+  jobs_.erase(found);
+  const auto study = studies_.find(folding.study);
+  if (study == studies_.end()) return;
+  study->second->OnFolded(folding.number, folding.root, std::any_cast<bool>(job.result), folding.attempt, now_);
+  Carry(*study->second);
+}
+
+// ---- enrolment ----
+
+const Invitation* CoordinatorCore::InvitationFor(const TransportKey& key) const {
+  for (const auto& [name, invitation] : invitations_) {
+    if (invitation.key == key && chain_.current().ByName(name) == nullptr) return &invitation;
+  }
+  return nullptr;
+}
+
+void CoordinatorCore::OnEnrollFrame(const PeerKey& peer, const Invitation& invitation, const Bytes& frame) {
+  auto enroll = ReadEnroll(frame);
+  if (!enroll) return RefusePeer(peer, Reason::kMalformed, true);
+  const Roster& roster = chain_.current();
+  const auto known = enrolments_.find(invitation.name);
+  const bool repeated = known != enrolments_.end() && known->second.frame == frame;
+  if (!repeated) {
+    if (now_.wall_ms >= invitation.expires_ms || invitation.spent || enroll->token != peer || enroll->name != invitation.name ||
+        enroll->roster_fingerprint != chain_.links().front().hash()) {
+      return RefusePeer(peer, Reason::kBadToken, true);
+    }
+    Fields signed_fields("HSA1/msg");
+    signed_fields.AddText("Enroll").Add(Blake2b(
+        MembershipBytes(roster.federation, enroll->name, enroll->identity, enroll->transport, enroll->officer)));
+    if (!Verify(enroll->identity, signed_fields.bytes(), enroll->membership)) {
+      return RefusePeer(peer, Reason::kBadSignature, true);
+    }
+    const auto same_keys = [&](const auto& other) {
+      return other.identity == enroll->identity || other.transport == enroll->transport;
+    };
+    const bool taken = std::ranges::any_of(roster.members, same_keys) ||
+                       std::ranges::any_of(enrolments_, [&](const auto& e) { return same_keys(e.second.enroll); }) ||
+                       roster.ByName(enroll->name) != nullptr;
+    if (taken) return RefusePeer(peer, Reason::kNameTaken, true);
+    Invitation& spent = invitations_[invitation.name];
+    spent.spent = true;
+    Value value;
+    value.Set("key", spent.key.Hex()).Set("expires_ms", spent.expires_ms).Set("spent", true);
+    result_.transaction.emplace_back(PutState{"invitation", spent.name, ToBytes(View(CanonicalJson(value)))});
+    result_.transaction.emplace_back(PutState{"enrolment", spent.name, frame});
+    Audit(Value().Set("event", "enrolled").Set("hospital", spent.name).Set("identity", enroll->identity.Hex()));
+    enrolments_[spent.name] = {spent.name, frame, *enroll};
+  }
+  SendMessage(peer, Welcome{kVersionHigh, options_.build, roster.federation, chain_.links().size(), false, 10000});
+  SendRosters(peer, 0);
+}
+
+}  // namespace consilium::coordinator
