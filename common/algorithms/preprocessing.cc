@@ -23,8 +23,6 @@ Result<std::vector<double>> ReadNumbers(const Value& value, std::size_t length, 
   return out;
 }
 
-bool NeedsMoments(const Plan& plan) { return plan.standardize == "federated" || plan.impute == "mean"; }
-
 }  // namespace
 
 Value Number(double v) {
