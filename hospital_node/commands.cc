@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <ctime>
 
 #include "common/base/files.h"
@@ -86,7 +87,8 @@ Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, cons
     return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", csv, error.message()));
   }
   if (fs::is_directory(path)) return DataSetSpec{name, path.string(), std::string(consilium::Text(text))};
-  schema.pattern = path.filename().string();
+  schema.pattern.clear();
+  for (char c : path.filename().string()) schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
   return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
 }
 

@@ -53,7 +53,7 @@ Status OpenService(const fs::path& directory, const Config& config, const Keys& 
                          .server_key = config.server_key,
                          .roster_fingerprint = config.roster_fingerprint,
                          .name = config.name,
-                         .build = std::string(kVersion),
+                         .build = std::string(kProgramVersion),
                          .policy = config.policy,
                          .stored = TRY(running->database->Load()),
                          .storage = running->database.get(),
@@ -208,7 +208,7 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   };
   running.control = TRY(HttpServer::Start(std::move(control)));
   InstallStopSignals(running.loop.get());
-  Log(LogLevel::kInfo, "started", {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kVersion)}});
+  Log(LogLevel::kInfo, "started", {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kProgramVersion)}});
 
   const Status ended = running.loop->Run();
   InstallStopSignals(nullptr);
