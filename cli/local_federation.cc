@@ -100,6 +100,9 @@ Status LocalFederation::AddHospitals(const Cohort& cohort) {
     TRY(SignProposal(*api_, proposal, officer));
   }
   for (const std::string& name : names_) TRY(StartDaemon(name, "consilium-node", NodeDirectory(name)));
+  TRY(WaitUntil("every node's start", [&] {
+    return std::all_of(names_.begin(), names_.end(), [&](const std::string& name) { return AskNode(name, "/v1/status").has_value(); });
+  }));
   std::size_t index = 0;
   TRY(OnEvery([&](const std::string& name) {
     const CohortHospital& hospital = cohort.hospitals[index++];

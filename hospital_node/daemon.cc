@@ -151,6 +151,17 @@ Result<HttpReply> Perform(const fs::path& directory, const std::string& method, 
   }
 }
 
+// A command that works without a daemon holds the lock for a moment; a daemon holds it for good and answers.
+Result<DirectoryLock> TakeForDaemon(const fs::path& directory) {
+  constexpr int kTries = 50;
+  for (int i = 0;; ++i) {
+    auto lock = DirectoryLock::Take(directory);
+    if (lock || lock.error().code != Code::kConflict || i == kTries) return lock;
+    if (HttpClient::Unix(ControlSocket(directory)).Get("/v1/status")) return lock;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 }  // namespace
 
 Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
@@ -184,7 +195,7 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
 Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   const Config config = TRY(LoadConfig(directory));
   TRY(EnsurePrivateDirectory(directory));
-  const DirectoryLock lock = TRY(DirectoryLock::Take(directory));
+  const DirectoryLock lock = TRY(TakeForDaemon(directory));
   if (!options.log_file.empty()) SetLogFile(options.log_file);
   SetLogLevel(Level(config.log_level));
 
