@@ -42,7 +42,7 @@ TEST(Chain, RevokesOnceAndForGood) {
   EXPECT_TRUE(chain.current().members[0].revoked);
   next = After(chain);
   next.members[0].revoked = false;
-  EXPECT_EQ(chain.Extend(SignAs(next, 3)).error().code, Code::kInvalid);
+  EXPECT_EQ(CodeOf(chain.Extend(SignAs(next, 3))), Code::kInvalid);
   EXPECT_TRUE(chain.current().members[0].revoked);
 }
 
@@ -60,22 +60,22 @@ TEST(Found, BelievesOnlyTheFingerprintOfTheInvitation) {
   other.federation = "heart studY";
   const SignedRoster forged = SignAs(other, 1);
   EXPECT_TRUE(FoundWith(founding, founding.hash()).has_value());
-  EXPECT_EQ(FoundWith(forged, founding.hash()).error().code, Code::kUnauthorised);
+  EXPECT_EQ(CodeOf(FoundWith(forged, founding.hash())), Code::kUnauthorised);
 }
 
 TEST(Found, NeedsTheFoundersSignatureAndNoOther) {
   const SignedRoster good = SignAs(FoundingRoster(), 1);
   SignedRoster bad = good;
   bad.signatures.clear();
-  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised);
+  EXPECT_EQ(CodeOf(FoundWith(bad, bad.hash())), Code::kUnauthorised);
   bad.signatures = {SignRoster(bad.roster, TestIdentity(91))};
-  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "signed by the server";
+  EXPECT_EQ(CodeOf(FoundWith(bad, bad.hash())), Code::kUnauthorised) << "signed by the server";
   bad.signatures = {{good.signatures[0].key, SignRoster(bad.roster, TestIdentity(91)).signature}};
-  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "under the founder's name";
+  EXPECT_EQ(CodeOf(FoundWith(bad, bad.hash())), Code::kUnauthorised) << "under the founder's name";
   bad.signatures = {SignMembership(bad.roster, TestIdentity(90))};
-  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "signed as something else";
+  EXPECT_EQ(CodeOf(FoundWith(bad, bad.hash())), Code::kUnauthorised) << "signed as something else";
   bad.signatures = {good.signatures[0], SignRoster(bad.roster, TestIdentity(91))};
-  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "a signature too many";
+  EXPECT_EQ(CodeOf(FoundWith(bad, bad.hash())), Code::kUnauthorised) << "a signature too many";
 }
 
 TEST(Found, BeginsAtTheBeginning) {
@@ -85,7 +85,7 @@ TEST(Found, BeginsAtTheBeginning) {
     Roster roster = FoundingRoster();
     change(roster);
     const SignedRoster link = SignAs(roster, 2);
-    EXPECT_EQ(FoundWith(link, link.hash()).error().code, Code::kInvalid);
+    EXPECT_EQ(CodeOf(FoundWith(link, link.hash())), Code::kInvalid);
   }
 }
 
@@ -179,7 +179,7 @@ TEST(Extend, AKeyOfSmallOrderIsNoIdentity) {
   const Bytes base = *FromHex("5866666666666666666666666666666666666666666666666666666666666666");
   std::copy(base.begin(), base.end(), link.signatures[1].signature.bytes.begin());
   link.signatures[1].signature.bytes[32] = 1;
-  EXPECT_EQ(chain.Extend(link).error().code, Code::kUnauthorised);
+  EXPECT_EQ(CodeOf(chain.Extend(link)), Code::kUnauthorised);
 }
 
 TEST(Extend, ASignedRosterStaysBelowOneMebibyte) {
@@ -200,7 +200,7 @@ TEST(Extend, ASignedRosterStaysBelowOneMebibyte) {
   ASSERT_LT(link.roster.size(), std::size_t{1} << 20) << "the roster alone would fit";
   link.signatures.assign(1701, SignRoster(link.roster, TestIdentity(90)));
   ASSERT_GT(Encode(link).size(), std::size_t{1} << 20);
-  EXPECT_EQ(chain.Extend(link).error().code, Code::kInvalid);
+  EXPECT_EQ(CodeOf(chain.Extend(link)), Code::kInvalid);
   EXPECT_FALSE(ParseSignedRoster(Encode(link)).has_value());
 }
 

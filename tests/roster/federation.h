@@ -6,6 +6,13 @@
 
 namespace consilium {
 
+// The fault's code; nullopt for a success, which has none to compare.
+template <class Outcome>
+std::optional<Code> CodeOf(const Outcome& outcome) {
+  if (outcome.has_value()) return std::nullopt;
+  return outcome.error().code;
+}
+
 inline IdentityKey TestIdentity(std::uint8_t n) { return IdentityKey::FromSeed(Bytes(32, n)); }
 inline TransportKey TestTransport(std::uint8_t n) { return CurveKey::FromSecret(Bytes(32, n)).public_key(); }
 

@@ -72,6 +72,7 @@ TEST(Roster, RefusesEachContradictionAlone) {
       {"identity missing", [](Roster& r) { r.members[0].identity = {}; }, "lacks a key"},
       {"transport missing", [](Roster& r) { r.members[0].transport = {}; }, "lacks a key"},
       {"founder missing", [](Roster& r) { r.founder = {}; }, "founder's"},
+      {"server identity missing", [](Roster& r) { r.server_identity = {}; }, "founder's"},
       {"server is the founder", [](Roster& r) { r.server_identity = r.founder; }, "founder's"},
       {"server transport missing", [](Roster& r) { r.server_transport = {}; }, "founder's"},
       {"too many officers", [](Roster& r) { r.members[0].officers.assign(17, VerifyKey{}); }, "officers"},

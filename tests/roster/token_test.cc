@@ -99,6 +99,9 @@ TEST(Token, ChecksItsContentBehindTheChecksum) {
   EXPECT_FALSE(ParseToken(WithChecksum(Body("", "tcp://host:1"))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "ipc://file"))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", ""))).has_value());
+  const auto endless = ParseToken(WithChecksum(Bytes(2000, 1)));
+  ASSERT_FALSE(endless.has_value());
+  EXPECT_NE(endless.error().what.find("too long"), std::string::npos) << "refused before it is decoded";
   Bytes longer = Body("hospital-a", "tcp://host:1");
   longer.push_back(0);
   EXPECT_FALSE(ParseToken(WithChecksum(longer)).has_value()) << "bytes left over";
