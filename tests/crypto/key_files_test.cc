@@ -74,7 +74,7 @@ TEST_F(KeyFiles, HideTheSecretAndNeverRepeatThemselves) {
 
 TEST_F(KeyFiles, ArePrivateAndRefusedWhenTheyAreNot) {
   ASSERT_TRUE(SaveSecret(path_, Bytes(32, 7), View("pass")).has_value());
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(path_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
   ASSERT_EQ(stat(path_.parent_path().c_str(), &info), 0);
@@ -105,7 +105,10 @@ TEST_F(KeyFiles, AbsentCutOrForeignFilesAreErrors) {
 TEST_F(KeyFiles, AbsurdCostsAreRefusedBeforeTheyAreSpent) {
   ASSERT_TRUE(SaveSecret(path_, Bytes(32, 7), View("pass")).has_value());
   const Bytes good = *ReadFile(path_, 1000);
-  struct Case { std::size_t at; std::array<std::uint8_t, 4> number; };
+  struct Case {
+    std::size_t at;
+    std::array<std::uint8_t, 4> number;
+  };
   for (const Case& c : {Case{4, {0, 0, 0, 0}}, Case{4, {17, 0, 0, 0}}, Case{4, {0, 0, 0, 1}}, Case{8, {7, 0, 0, 0}},
                         Case{8, {1, 0, 4, 0}}, Case{8, {0xff, 0xff, 0xff, 0xff}}}) {
     Bytes bad = good;
@@ -138,7 +141,7 @@ TEST_F(KeyFiles, ThePassphraseIsMadeOnceWithCreate) {
   const Result<Secret> made = Passphrase(directory_, true);
   ASSERT_TRUE(made.has_value()) << made.error().what;
   EXPECT_EQ(made->size(), 32U);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat((directory_ / "keys" / "passphrase").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
   for (bool create : {false, true}) {

@@ -1,4 +1,5 @@
-// A federation with fixed keys: roster 0, hospital-a in roster 1, hospital-b in roster 2; and the next rosters of tests.
+// A federation with fixed keys: roster 0, hospital-a in roster 1, hospital-b in roster 2; and the next rosters of
+// tests.
 #pragma once
 
 #include "common/base/check.h"
@@ -41,7 +42,8 @@ inline Roster FoundingRoster() {
 
 inline RosterSignature Enrolled(const Roster& roster, const Member& member, const IdentityKey& identity) {
   const VerifyKey officer = member.officers.empty() ? VerifyKey{} : member.officers.front();
-  return SignMembership(MembershipBytes(roster.federation, member.name, member.identity, member.transport, officer), identity);
+  return SignMembership(MembershipBytes(roster.federation, member.name, member.identity, member.transport, officer),
+                        identity);
 }
 
 // Signed by the founder and by hospital n for each member from number `added_from` on.
