@@ -105,6 +105,7 @@ class PlanReader {
 
   [[nodiscard]] std::vector<std::string> ColumnNames() const {
     std::vector<std::string> names;
+    names.reserve(plan_.schema.columns.size());
     for (const Column& column : plan_.schema.columns) names.push_back(column.name);
     return names;
   }

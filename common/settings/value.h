@@ -119,7 +119,7 @@ class Reader {
 
  private:
   const Value* Find(const std::string& key, bool required);
-  std::string At(const Value::Place& place) const;
+  [[nodiscard]] std::string At(const Value::Place& place) const;
   void Fault(const Value& at, const std::string& key, const std::string& why);
   std::optional<std::vector<std::string>> StringList(const std::string& key, const Value& value);
   const Value& object_;
