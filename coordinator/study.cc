@@ -1,5 +1,7 @@
 #include "coordinator/study.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 #include "common/base/twin.h"
 #include "common/model/parameters.h"
@@ -396,6 +398,7 @@ void Study::Conclude(Now now) {
   for (std::uint32_t number : Approved()) {  // Who was not even invited, since it was away.
     if (!round_->InCohort(number)) release.absent.push_back({number, Reason::kOffline});
   }
+  std::ranges::sort(release.absent, {}, &Absence::hospital);  // As the wire has it.
   record_.algorithm = algorithm_->Save();
   const auto global = record_.algorithm.vectors.find("global");
   if (global != record_.algorithm.vectors.end()) release.model = Publish(ParameterBlob(global->second));

@@ -205,21 +205,21 @@ void World::Register(std::uint32_t number) {
 // Looks at the plans now and then, and says once what it has to say.
 void World::Officer(std::uint32_t number) {
   Ask(*At(number).process, "GET", "/v1/plans", {}, [this, number](int status, const Value& answer) {
-    if (status == kOk) {
-      for (const auto& plan : answer["plans"].AsArray()) Decide(number, plan);
-    }
-    if (context_.now() < context_.scenario.faults_until + seconds(120)) {
+    bool settled = status == kOk && answer["plans"].AsArray().size() == context_.scenario.plans.size();
+    for (const auto& plan : answer["plans"].AsArray()) settled = Decide(number, plan) && settled;
+    if (!settled && context_.now() < context_.scenario.faults_until + seconds(120)) {
       Again(milliseconds(500), milliseconds(2500), [this, number] { Officer(number); });
     }
   });
 }
 
-void World::Decide(std::uint32_t number, const Value& plan) {
+// Whether nothing is left to be said.
+bool World::Decide(std::uint32_t number, const Value& plan) {
   using Says = HospitalScenario::Officer;
   const auto& scenario = context_.scenario.hospitals[number - 1];
   auto& hospital = At(number);
   const auto study = StudyId::FromHexText(plan["study"].AsString());
-  if (!study || scenario.officer == Says::kSilent || context_.now() < scenario.decides_at) return;
+  if (!study || scenario.officer == Says::kSilent || context_.now() < scenario.decides_at) return false;
   const auto consent = plan["consent"].AsString();
   bool approve = scenario.officer != Says::kRejects;
   if (scenario.officer == Says::kRejectsThenApproves) {
@@ -227,11 +227,12 @@ void World::Decide(std::uint32_t number, const Value& plan) {
     const auto rejected = hospital.rejected_at.find(*study);
     approve = rejected != hospital.rejected_at.end() && context_.now() > rejected->second + seconds(3);
   }
-  if (consent == (approve ? "approved" : "rejected")) return;
+  if (consent == (approve ? "approved" : "rejected")) return approve || scenario.officer == Says::kRejects;
   if (approve) watch_.OnOfficerApproves(number, *study);
   Value body;
   body.Set("officer", "officer-" + hospital.name.substr(hospital.name.size() - 1));
   Ask(*hospital.process, "POST", "/v1/plans/" + study->Hex() + (approve ? "/approve" : "/reject"), body, [](int, const Value&) {});
+  return false;
 }
 
 }  // namespace consilium::sim

@@ -67,7 +67,7 @@ Plan DrawPlan(Random& random, std::uint32_t index, std::uint32_t hospitals) {
       if (column.type == Column::Type::kNumber) plan.features.push_back(column.name);
     }
     plan.standardize = random.PerMille(500) ? "federated" : "declared";
-    plan.evaluate_every = random.PerMille(200) ? 2 : 0;
+    plan.evaluate_every = plan.rounds > 1 && random.PerMille(200) ? 2 : 0;
   }
   plan.seed = random.Below(1U << 30);
   const std::uint32_t sums = TotalSums(plan);

@@ -82,8 +82,7 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
   const auto& survivors = release->survivors;
   if (before.open) {
     const auto& cohort = before.open->cohort;
-    const std::size_t tolerated = std::min<std::size_t>(book.plan.tolerated_dropouts, cohort.size());
-    const std::size_t quorum = std::max<std::size_t>(book.plan.minimum_hospitals, cohort.size() - tolerated);
+    const std::size_t quorum = book.plan.minimum_hospitals;  // Of the visible profile.
     if (survivors.size() < quorum) {
       return context_.Fail("quorum", fmt::format("{}: {} of {} invited, at least {} are needed", where, survivors.size(), cohort.size(), quorum));
     }

@@ -57,7 +57,7 @@ class World {
   void Abort(StudyId study);
   void Register(std::uint32_t number);
   void Officer(std::uint32_t number);
-  void Decide(std::uint32_t number, const Value& plan);
+  bool Decide(std::uint32_t number, const Value& plan);
   void EnrolLate(std::uint32_t number);
   void Join(std::uint32_t number);
   void Confirm(std::uint32_t number);
