@@ -1,4 +1,6 @@
 // See world.h: the federation's officer, each hospital's officer, and the researcher.
+#include <algorithm>
+
 #include "tests/sim/world.h"
 
 namespace consilium::sim {
@@ -202,19 +204,28 @@ void World::Register(std::uint32_t number) {
   });
 }
 
-// Looks at the plans now and then, and says once what it has to say.
+// Looks at the plans now and then, and says what it has to say; again when the roster has a newcomer to be approved.
 void World::Officer(std::uint32_t number) {
-  Ask(*At(number).process, "GET", "/v1/plans", {}, [this, number](int status, const Value& answer) {
-    bool settled = status == kOk && answer["plans"].AsArray().size() == context_.scenario.plans.size();
-    for (const auto& plan : answer["plans"].AsArray()) settled = Decide(number, plan) && settled;
-    if (!settled && context_.now() < context_.scenario.faults_until + seconds(120)) {
+  const auto& scenario = context_.scenario;
+  const bool newcomers = std::ranges::any_of(scenario.hospitals, &HospitalScenario::enrols_late);
+  const auto again = [this, number] {
+    if (context_.now() < context_.scenario.faults_until + seconds(120)) {
       Again(milliseconds(500), milliseconds(2500), [this, number] { Officer(number); });
     }
+  };
+  Ask(*At(number).process, "GET", "/v1/status", {}, [this, number, newcomers, again](int status, const Value& answer) {
+    if (status != kOk) return again();
+    const bool complete = !newcomers || answer["roster"]["seq"].AsInteger() >= 2;
+    Ask(*At(number).process, "GET", "/v1/plans", {}, [this, number, complete, again](int plans_status, const Value& plans) {
+      bool settled = plans_status == kOk && plans["plans"].AsArray().size() == context_.scenario.plans.size() && complete;
+      for (const auto& plan : plans["plans"].AsArray()) settled = Decide(number, plan, complete) && settled;
+      if (!settled) again();
+    });
   });
 }
 
 // Whether nothing is left to be said.
-bool World::Decide(std::uint32_t number, const Value& plan) {
+bool World::Decide(std::uint32_t number, const Value& plan, bool roster_complete) {
   using Says = HospitalScenario::Officer;
   const auto& scenario = context_.scenario.hospitals[number - 1];
   auto& hospital = At(number);
@@ -227,11 +238,18 @@ bool World::Decide(std::uint32_t number, const Value& plan) {
     const auto rejected = hospital.rejected_at.find(*study);
     approve = rejected != hospital.rejected_at.end() && context_.now() > rejected->second + seconds(3);
   }
-  if (consent == (approve ? "approved" : "rejected")) return approve || scenario.officer == Says::kRejects;
+  const bool ended = plan["phase"].AsString() != "running" && plan["phase"].AsString() != "awaiting consent";
+  const bool said = consent == (approve ? "approved" : "rejected");
+  if (ended || (said && (!approve || !roster_complete || hospital.approved_all.contains(*study)))) {
+    return approve || scenario.officer == Says::kRejects;
+  }
   if (approve) watch_.OnOfficerApproves(number, *study);
   Value body;
   body.Set("officer", "officer-" + hospital.name.substr(hospital.name.size() - 1));
-  Ask(*hospital.process, "POST", "/v1/plans/" + study->Hex() + (approve ? "/approve" : "/reject"), body, [](int, const Value&) {});
+  Ask(*hospital.process, "POST", "/v1/plans/" + study->Hex() + (approve ? "/approve" : "/reject"), body,
+      [this, number, study = *study, all = approve && roster_complete](int status, const Value&) {
+        if (status == kOk && all) At(number).approved_all.insert(study);
+      });
   return false;
 }
 

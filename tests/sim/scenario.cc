@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/check.h"
 #include "tests/sim/random.h"
 
@@ -104,12 +106,7 @@ void DrawLatencies(Random& random, Scenario* scenario) {
 
 }  // namespace
 
-bool Scenario::HospitalsHonest() const {
-  for (const auto& hospital : hospitals) {
-    if (hospital.rogue) return false;
-  }
-  return true;
-}
+bool Scenario::rogue() const { return std::ranges::any_of(hospitals, &HospitalScenario::rogue); }
 
 Scenario DrawScenario(std::uint64_t seed) {
   Random random(seed * 0x9e3779b97f4a7c15ULL + 7);
@@ -141,7 +138,7 @@ Scenario DrawScenario(std::uint64_t seed) {
   if (adversary < 12) scenario.hospitals[random.Below(count)].rogue = true;
   if (adversary >= 12 && adversary < 22) scenario.liar = true;
   if (adversary >= 22 && adversary < 26) scenario.rollback = true;
-  if (scenario.liar || !scenario.HospitalsHonest()) scenario.forged_per_mille = static_cast<std::uint32_t>(random.Between(10, 150));
+  if (scenario.liar || scenario.rogue()) scenario.forged_per_mille = static_cast<std::uint32_t>(random.Between(10, 150));
   scenario.aborts = random.PerMille(30);
   scenario.abort_at = seconds(random.Between(2, 40));
   return scenario;

@@ -43,7 +43,7 @@ struct Scenario {
 
   // Whether what the coordinator says can be relied on: invariants across hospitals hold then.
   [[nodiscard]] bool CoordinatorHonest() const { return !liar && !rollback; }
-  [[nodiscard]] bool HospitalsHonest() const;
+  [[nodiscard]] bool rogue() const;  // Some hospital's keys are stolen.
 };
 
 Scenario DrawScenario(std::uint64_t seed);

@@ -70,6 +70,9 @@ class Watch {
   void OnStudy(StudyRecord record);
   void OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after);
   void OnAuditRow(ByteView row);
+  void OnAnswerAudited(const Value& row);
+  void OnAttemptFailed(const Value& row);
+  void OnDeclined(const Value& row);
   void OnRoundOpened(StudyBook& book, const StudyRecord& after);
   // The words that the survivors' true vectors sum to; nullopt when they do not give `answer`.
   [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors, const Digest& answer);

@@ -5,6 +5,11 @@
 #include "tests/sim/workbench.h"
 
 namespace consilium::sim {
+namespace {
+
+constexpr Duration kSettled = std::chrono::seconds(100);  // The longest outage is over, and every loss was noticed.
+
+}  // namespace
 
 void Watch::OnCoordinatorCommitted(const std::vector<Write>& writes) {
   for (const auto& write : writes) {
@@ -19,26 +24,46 @@ void Watch::OnCoordinatorCommitted(const std::vector<Write>& writes) {
   }
 }
 
-// At most one answer a round in the audit chain; an attempt fails for want of hospitals, never because the sum is not
-// the survivors' (a double or a stranger's upload shows in the contributors coordinate).
 void Watch::OnAuditRow(ByteView bytes) {
-  const auto text = Text(bytes);
-  const bool answer = text.find("\"event\":\"answer\"") != std::string_view::npos;
-  const bool failed = text.find("\"event\":\"attempt_failed\"") != std::string_view::npos;
-  if (context_.trace.on()) context_.Note("coordinator audits {}", text);
-  if (!answer && !failed) return;
-  const auto row = ParseJson(text);
-  const auto study = StudyId::FromHexText(row ? (*row)["study"].AsString() : "");
-  if (!study) return context_.Fail("stored records", fmt::format("an audit row names no study: {}", text));
-  const auto round = static_cast<std::uint32_t>((*row)["round"].AsInteger());
-  if (answer && context_.scenario.CoordinatorHonest() && !studies_[*study].answered.insert(round).second) {
-    context_.Fail("one answer a round", fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
-  }
-  const auto reason = (*row)["reason"].AsString();
-  const bool spoilt = reason != Name(Reason::kQuorum) && reason != Name(Reason::kDeadline);
-  if (failed && spoilt && !context_.scenario.wild_values) {
-    context_.Fail("exact sum or nothing", fmt::format("study {}, round {}: an attempt fails with {}", NameOf(*study), round, reason));
-  }
+  const auto row = ParseJson(Text(bytes));
+  if (!row) return context_.Fail("stored records", fmt::format("an audit row does not parse: {}", Text(bytes)));
+  context_.Note("coordinator audits {}", Text(bytes));
+  const auto& event = (*row)["event"].AsString();
+  if (event == "answer") OnAnswerAudited(*row);
+  if (event == "attempt_failed") OnAttemptFailed(*row);
+  const bool odd = event == "offer_refused" || event == "refused_peer" || event == "hospital_ahead";
+  if (odd || event == "declined") OnDeclined(*row);
+}
+
+// At most one answer a round.
+void Watch::OnAnswerAudited(const Value& row) {
+  const auto study = StudyId::FromHexText(row["study"].AsString());
+  if (!study) return context_.Fail("stored records", "an answer's audit row names no study");
+  const auto round = static_cast<std::uint32_t>(row["round"].AsInteger());
+  if (!context_.scenario.CoordinatorHonest() || studies_[*study].answered.insert(round).second) return;
+  context_.Fail("one answer a round", fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
+}
+
+// An attempt fails for want of hospitals, never because the sum is not the survivors' (a doubled or a stranger's upload
+// shows in the contributors coordinate); and not for want of hospitals when none is missing.
+void Watch::OnAttemptFailed(const Value& row) {
+  const auto& scenario = context_.scenario;
+  const auto& reason = row["reason"].AsString();
+  const auto where = fmt::format("study {}, attempt {} fails with {}", row["study"].AsString().substr(0, 8), row["attempt"].AsInteger(), reason);
+  const bool missing = reason == Name(Reason::kQuorum) || reason == Name(Reason::kDeadline);
+  if (!missing && !scenario.wild_values) return context_.Fail("exact sum or nothing", where);
+  const bool disabled = std::ranges::any_of(scenario.hospitals, &HospitalScenario::always_fails) || scenario.rogue() || !scenario.CoordinatorHonest();
+  const bool over = scenario.faults_until == scenario.faults_from || context_.now() > scenario.faults_until + kSettled;
+  if (missing && over && !disabled) context_.Fail("no failure without a fault", where);
+}
+
+// Between honest parties over a network that keeps order, a hospital declines only for reasons of its own.
+void Watch::OnDeclined(const Value& row) {
+  const auto& scenario = context_.scenario;
+  const bool orderly = scenario.CoordinatorHonest() && !scenario.rogue() && scenario.double_per_mille == 0 && scenario.swap_per_mille == 0;
+  const auto& reason = row["reason"].AsString();
+  const bool own = reason == Name(Reason::kFailedHere) || reason == Name(Reason::kRejected) || reason == Name(Reason::kNotApproved);
+  if (orderly && !own) context_.Fail("honest parties agree", CanonicalJson(row));
 }
 
 void Watch::OnStudy(StudyRecord record) {

@@ -119,7 +119,7 @@ Process::World World::HospitalWorld(std::uint32_t number) {
     auto& hospital = At(number);
     watch_.OnHospitalSends(number, frame);
     network_.FromEnd(hospital.end, frame);
-    if (context_.scenario.HospitalsHonest()) return;
+    if (!context_.scenario.rogue()) return;
     const auto key = Identity(hospital.name);
     forger_.Overhear(key, frame);
     if (context_.scenario.hospitals[number - 1].rogue) forger_.AfterHospital(hospital.end, number, key, frame);

@@ -36,6 +36,7 @@ class World {
     std::size_t end = 0;
     bool registered = false;  // Its data set.
     std::map<StudyId, Duration> rejected_at;
+    std::set<StudyId> approved_all;  // By an officer who was shown the whole roster.
   };
   // keys
   [[nodiscard]] static IdentityKey Identity(std::string_view who);
@@ -57,7 +58,7 @@ class World {
   void Abort(StudyId study);
   void Register(std::uint32_t number);
   void Officer(std::uint32_t number);
-  bool Decide(std::uint32_t number, const Value& plan);
+  bool Decide(std::uint32_t number, const Value& plan, bool roster_complete);
   void EnrolLate(std::uint32_t number);
   void Join(std::uint32_t number);
   void Confirm(std::uint32_t number);
