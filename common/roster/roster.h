@@ -79,6 +79,11 @@ class RosterChain {
 // name, identity, transport, officer, federation). The signature is kept with the roster's signatures (key = IK).
 Bytes MembershipBytes(std::string_view federation, std::string_view name, const VerifyKey& identity,
                       const TransportKey& transport, const VerifyKey& officer);
+RosterSignature SignMembership(ByteView membership, const IdentityKey& identity);
+
+// A hospital's name: [a-z0-9][a-z0-9-]{0,62}. An endpoint: tcp://HOST:PORT, at most 255 bytes. kInvalid says what is wrong.
+Status CheckHospitalName(std::string_view name);
+Status CheckEndpoint(std::string_view endpoint);
 
 // What `consilium invite` prints and `join` reads: one line, "consilium1." + base64 of
 // {secret 16 bytes, name, endpoint, server CURVE key, roster 0 fingerprint, federation}, with a checksum.
@@ -90,7 +95,7 @@ struct Token {
   Digest roster_fingerprint;
   std::string federation; // The hospital signs its membership of it before it has seen a roster.
 };
-Secret FormatToken(const Token& token);
+Secret FormatToken(const Token& token);            // Name and endpoint have passed the checks above.
 Result<Token> ParseToken(std::string_view text);   // kInvalid names the mend ("copy the whole line").
 // The CURVE key of a token: BLAKE2b("consilium/token"; key secret). Coordinators know only its public half.
 CurveKey TokenKey(const Token& token);

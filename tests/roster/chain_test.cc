@@ -1,0 +1,257 @@
+// A roster is believed when it continues the chain that the invitation's fingerprint began, and in no other case.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <functional>
+
+#include "tests/roster/federation.h"
+
+namespace consilium {
+namespace {
+
+TEST(Chain, GrowsByHospitalsThatSignedAndKeepsEveryLink) {
+  const RosterChain chain = TestChain(3);
+  EXPECT_EQ(chain.current().seq, 3U);
+  EXPECT_EQ(chain.current().members.size(), 3U);
+  ASSERT_EQ(chain.links().size(), 4U);
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_EQ(ParseRoster(chain.links()[i].roster)->previous, chain.links()[i - 1].hash());
+  EXPECT_EQ(chain.hash(), Blake2b(chain.current_signed().roster));
+
+  auto again = RosterChain::Found(chain.links().front(), chain.links().front().hash());
+  ASSERT_TRUE(again.has_value());
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_TRUE(again->Extend(chain.links()[i]).has_value());
+  EXPECT_EQ(again->current(), chain.current());
+}
+
+TEST(Chain, AddsSeveralAtOnceAndHospitalsWithoutOfficer) {
+  RosterChain chain = TestChain(0);
+  Roster next = WithNextMember(chain);
+  next.members.push_back(TestMember(2));
+  next.members.push_back(TestMember(3));
+  next.members[1].officers = {};
+  next.members[2].officers = {VerifyKey{}};
+  const Status status = chain.Extend(SignAs(next, 1));
+  EXPECT_TRUE(status.has_value()) << status.error().what;
+}
+
+TEST(Chain, RevokesOnceAndForGood) {
+  RosterChain chain = TestChain(2);
+  Roster next = After(chain);
+  next.members[0].revoked = true;
+  ASSERT_TRUE(chain.Extend(SignAs(next, 3)).has_value());
+  EXPECT_TRUE(chain.current().members[0].revoked);
+  next = After(chain);
+  next.members[0].revoked = false;
+  EXPECT_EQ(chain.Extend(SignAs(next, 3)).error().code, Code::kInvalid);
+  EXPECT_TRUE(chain.current().members[0].revoked);
+}
+
+// ---- first trust ----
+
+Status FoundWith(const SignedRoster& roster0, const Digest& fingerprint) {
+  const auto chain = RosterChain::Found(roster0, fingerprint);
+  if (!chain) return std::unexpected(chain.error());
+  return {};
+}
+
+TEST(Found, BelievesOnlyTheFingerprintOfTheInvitation) {
+  const SignedRoster founding = SignAs(FoundingRoster(), 1);
+  Roster other = FoundingRoster();
+  other.federation = "heart studY";
+  const SignedRoster forged = SignAs(other, 1);
+  EXPECT_TRUE(FoundWith(founding, founding.hash()).has_value());
+  EXPECT_EQ(FoundWith(forged, founding.hash()).error().code, Code::kUnauthorised);
+}
+
+TEST(Found, NeedsTheFoundersSignatureAndNoOther) {
+  const SignedRoster good = SignAs(FoundingRoster(), 1);
+  SignedRoster bad = good;
+  bad.signatures.clear();
+  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised);
+  bad.signatures = {SignRoster(bad.roster, TestIdentity(91))};
+  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "signed by the server";
+  bad.signatures = {{good.signatures[0].key, SignRoster(bad.roster, TestIdentity(91)).signature}};
+  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "under the founder's name";
+  bad.signatures = {SignMembership(bad.roster, TestIdentity(90))};
+  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "signed as something else";
+  bad.signatures = {good.signatures[0], SignRoster(bad.roster, TestIdentity(91))};
+  EXPECT_EQ(FoundWith(bad, bad.hash()).error().code, Code::kUnauthorised) << "a signature too many";
+}
+
+TEST(Found, BeginsAtTheBeginning) {
+  for (const std::function<void(Roster&)>& change : std::vector<std::function<void(Roster&)>>{
+           [](Roster& r) { r.seq = 1; }, [](Roster& r) { r.previous.bytes[0] = 1; },
+           [](Roster& r) { r.members.push_back(TestMember(1)); }}) {
+    Roster roster = FoundingRoster();
+    change(roster);
+    const SignedRoster link = SignAs(roster, 2);
+    EXPECT_EQ(FoundWith(link, link.hash()).error().code, Code::kInvalid);
+  }
+}
+
+// ---- each rule of Extend: everything else is right, and correctly signed ----
+
+struct Fault {
+  const char* name;
+  std::function<void(Roster&)> make;
+  Code code;
+  const char* message;
+};
+
+TEST(Extend, RefusesEachBrokenRuleAlone) {
+  const Fault faults[] = {
+      {"same number again", [](Roster& r) { r.seq -= 1; }, Code::kConflict, "should follow"},
+      {"number skipped", [](Roster& r) { r.seq += 1; }, Code::kConflict, "should follow"},
+      {"another predecessor", [](Roster& r) { r.previous.bytes[31] ^= 1; }, Code::kConflict, "should follow"},
+      {"another federation", [](Roster& r) { r.federation = "other"; }, Code::kInvalid, "another federation"},
+      {"another founder", [](Roster& r) { r.founder = TestIdentity(95).verify_key(); }, Code::kInvalid, "founding officer"},
+      {"a hospital left out", [](Roster& r) { r.members.resize(1); }, Code::kInvalid, "left out"},
+      {"renamed", [](Roster& r) { r.members[0].name = "hospital-z"; }, Code::kInvalid, "was changed"},
+      {"another id", [](Roster& r) { r.members[0].id.bytes[0] ^= 1; }, Code::kInvalid, "was changed"},
+      {"another identity", [](Roster& r) { r.members[0].identity = TestIdentity(95).verify_key(); }, Code::kInvalid, "was changed"},
+      {"another transport", [](Roster& r) { r.members[0].transport = TestTransport(95); }, Code::kInvalid, "was changed"},
+      {"another officer", [](Roster& r) { r.members[0].officers = {TestIdentity(95).verify_key()}; }, Code::kInvalid, "was changed"},
+      {"longer validity", [](Roster& r) { r.members[0].valid_until_ms = 1'900'000'000'000; }, Code::kInvalid, "was changed"},
+      {"new key is an old one", [](Roster& r) { r.members[2].transport = r.members[0].transport; }, Code::kInvalid, "used already"},
+      {"new name is an old one", [](Roster& r) { r.members[2].name = r.members[0].name; }, Code::kInvalid, "two hospitals"},
+      {"born revoked", [](Roster& r) { r.members[2].revoked = true; }, Code::kInvalid, "revoked at once"},
+      {"two officers at birth", [](Roster& r) { r.members[2].officers.push_back(TestIdentity(95).verify_key()); }, Code::kInvalid,
+       "one officer"},
+  };
+  for (const Fault& fault : faults) {
+    RosterChain chain = TestChain(2);
+    Roster next = WithNextMember(chain);
+    ASSERT_TRUE(RosterChain(chain).Extend(SignAs(next, 3)).has_value());
+    fault.make(next);
+    const Status status = chain.Extend(SignAs(next, 3));
+    ASSERT_FALSE(status.has_value()) << fault.name;
+    EXPECT_EQ(status.error().code, fault.code) << fault.name << ": " << status.error().what;
+    EXPECT_NE(status.error().what.find(fault.message), std::string::npos) << fault.name << ": " << status.error().what;
+    EXPECT_EQ(chain.current().seq, 2U) << fault.name << ": a refused roster leaves no trace";
+    EXPECT_EQ(chain.links().size(), 3U);
+  }
+}
+
+TEST(Extend, NewHospitalsMustHaveSignedWhatStandsInTheRoster) {
+  const RosterChain chain = TestChain(1);
+  const Roster next = WithNextMember(chain);
+  const SignedRoster good = SignAs(next, 2);
+  const Member& added = next.members[1];
+  const auto refused = [&](const char* name, std::vector<RosterSignature> signatures) {
+    RosterChain copy = chain;
+    const Status status = copy.Extend({good.roster, std::move(signatures)});
+    ASSERT_FALSE(status.has_value()) << name;
+    EXPECT_EQ(status.error().code, Code::kUnauthorised) << name << ": " << status.error().what;
+  };
+  const RosterSignature founder = good.signatures[0], hospital = good.signatures[1];
+  refused("no founder", {hospital, hospital});
+  refused("no hospital", {founder});
+  refused("founder twice, no hospital", {founder, founder});
+  refused("one too many", {founder, hospital, SignRoster(good.roster, TestIdentity(1))});
+  refused("founder signed another roster", {SignRoster(chain.current_signed().roster, TestIdentity(90)), hospital});
+  refused("an old hospital in the founder's place", {SignRoster(good.roster, TestIdentity(1)), hospital});
+  refused("signed by another's key", {founder, {added.identity, Enrolled(next, added, TestIdentity(1)).signature}});
+  refused("the roster instead of the membership", {founder, SignRoster(good.roster, TestIdentity(2))});
+
+  Roster elsewhere = next;
+  elsewhere.federation = "lung study";
+  refused("enrolled in another federation", {founder, Enrolled(elsewhere, added, TestIdentity(2))});
+  const auto enrolled_as = [&](const std::function<void(Member&)>& change) {
+    Member other = added;
+    change(other);
+    return std::vector<RosterSignature>{founder, Enrolled(next, other, TestIdentity(2))};
+  };
+  refused("another name", enrolled_as([](Member& m) { m.name = "hospital-x"; }));
+  refused("another transport key", enrolled_as([](Member& m) { m.transport = TestTransport(95); }));
+  refused("another officer", enrolled_as([](Member& m) { m.officers = {TestIdentity(95).verify_key()}; }));
+  refused("no officer", enrolled_as([](Member& m) { m.officers = {}; }));
+
+  RosterChain copy = chain;
+  EXPECT_TRUE(copy.Extend({good.roster, {hospital, founder}}).has_value()) << "the order of signatures is free";
+}
+
+TEST(Extend, AKeyOfSmallOrderIsNoIdentity) {
+  RosterChain chain = TestChain(0);
+  Roster next = WithNextMember(chain);
+  next.members[0].identity = *VerifyKey::FromHexText("01" + std::string(62, '0'));  // "Verifies" anything, carelessly.
+  SignedRoster link = SignAs(next, 1);
+  link.signatures[1] = {next.members[0].identity, {}};
+  const Bytes base = *FromHex("5866666666666666666666666666666666666666666666666666666666666666");
+  std::copy(base.begin(), base.end(), link.signatures[1].signature.bytes.begin());
+  link.signatures[1].signature.bytes[32] = 1;
+  EXPECT_EQ(chain.Extend(link).error().code, Code::kUnauthorised);
+}
+
+TEST(Extend, ASignedRosterStaysBelowOneMebibyte) {
+  RosterChain chain = TestChain(0);
+  Roster next = After(chain);
+  for (std::uint32_t n = 1; n <= 1700; ++n) {
+    Member member = TestMember(1);
+    member.number = n;
+    member.name = "hospital-" + std::to_string(n);
+    const Digest seed = Fields("member").Add(n).Hash();
+    std::copy_n(seed.bytes.begin(), 16, member.id.bytes.begin());
+    member.identity.bytes = Fields("identity").Add(n).Hash().bytes;
+    member.transport.bytes = Fields("transport").Add(n).Hash().bytes;
+    member.officers = {};
+    next.members.push_back(member);
+  }
+  SignedRoster link{Canonical(next), {}};
+  ASSERT_LT(link.roster.size(), std::size_t{1} << 20) << "the roster alone would fit";
+  link.signatures.assign(1701, SignRoster(link.roster, TestIdentity(90)));
+  ASSERT_GT(Encode(link).size(), std::size_t{1} << 20);
+  EXPECT_EQ(chain.Extend(link).error().code, Code::kInvalid);
+  EXPECT_FALSE(ParseSignedRoster(Encode(link)).has_value());
+}
+
+// ---- bytes ----
+
+TEST(SignedRoster, ComesBackFromItsBytes) {
+  const RosterChain chain = TestChain(2);
+  for (const SignedRoster& link : chain.links()) {
+    const Bytes bytes = Encode(link);
+    const auto parsed = ParseSignedRoster(bytes);
+    ASSERT_TRUE(parsed.has_value()) << parsed.error().what;
+    EXPECT_EQ(parsed->roster, link.roster);
+    EXPECT_EQ(parsed->signatures, link.signatures);
+    EXPECT_EQ(Encode(*parsed), bytes);
+  }
+}
+
+TEST(SignedRoster, AChangedByteIsNeverBelieved) {
+  const RosterChain chain = TestChain(1);
+  const Bytes founding = Encode(chain.links()[0]), extension = Encode(chain.links()[1]);
+  EXPECT_TRUE(rc::check("a changed, lost or added byte", [&] {
+    const bool first = *rc::gen::arbitrary<bool>();
+    Bytes bytes = first ? founding : extension;
+    const auto at = static_cast<std::ptrdiff_t>(*rc::gen::inRange<std::size_t>(0, bytes.size()));
+    const auto byte = *rc::gen::inRange<int>(1, 256);
+    switch (*rc::gen::inRange(0, 4)) {
+      case 0: bytes.erase(bytes.begin() + at); break;
+      case 1: bytes.insert(bytes.begin() + at, static_cast<std::uint8_t>(byte)); break;
+      default: bytes[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(byte);
+    }
+    RC_PRE(bytes != (first ? founding : extension));
+    const auto parsed = ParseSignedRoster(bytes);
+    if (!parsed) return;
+    if (first) {
+      RC_ASSERT(!RosterChain::Found(*parsed, chain.links()[0].hash()).has_value());
+    } else {
+      RosterChain fresh = *RosterChain::Found(chain.links()[0], chain.links()[0].hash());
+      RC_ASSERT(!fresh.Extend(*parsed).has_value());
+    }
+  }));
+}
+
+TEST(SignedRoster, AnyBytesAreAnswered) {
+  EXPECT_TRUE(rc::check([](const Bytes& bytes) { RC_ASSERT(!ParseSignedRoster(bytes).has_value()); }));
+  for (std::string_view text : {"[]", "{}", "null", "{\"roster\":1,\"signatures\":{}}", "{\"roster\":\"\",\"signatures\":[{}]}"}) {
+    EXPECT_FALSE(ParseSignedRoster(View(text)).has_value()) << text;
+  }
+  const auto empty = ParseSignedRoster(View("{\"roster\":\"\",\"signatures\":[]}"));
+  ASSERT_TRUE(empty.has_value());
+  EXPECT_FALSE(RosterChain::Found(*empty, empty->hash()).has_value());
+}
+
+}  // namespace
+}  // namespace consilium
