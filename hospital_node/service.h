@@ -8,16 +8,9 @@
 #include "common/roster/roster.h"
 #include "common/turn/turn.h"
 #include "hospital_node/data/workbench.h"
+#include "hospital_node/gate/policy.h"
 
 namespace consilium::node {
-
-// The site's policy (node.toml, [policy]); overrides every plan. An unset threshold is the default, never "no limit".
-struct SitePolicy {
-  std::uint32_t minimum_patients = 10;
-  std::uint32_t minimum_hospitals = 2;
-  std::vector<std::string> allowed_kinds = {"describe", "train", "evaluate"};
-  std::vector<std::string> allowed_researchers;  // Empty: any.
-};
 
 struct ServiceOptions {
   IdentityKey identity;

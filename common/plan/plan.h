@@ -93,6 +93,9 @@ std::string Summary(const Plan& plan);
 // The short form of the same warning for every screen, report and log header; "" when there is nothing to warn of.
 std::string Warning(const Plan& plan);
 
+// How many sums the plan needs when nothing fails: Algorithm::TotalSteps.
+std::uint32_t TotalSums(const Plan& plan);
+
 // The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2").
 std::vector<std::string> DesignColumns(const Plan& plan);
 

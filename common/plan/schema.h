@@ -50,5 +50,8 @@ std::string SchemaToml(const Schema& schema);
 // Whether data described by `local` can serve a plan that declares `wanted` for `column`: same type, unit, range,
 // levels, positive and negative values (missing codes and files may differ). kInvalid names the first difference.
 Status Compatible(const Schema& wanted, const Schema& local, std::string_view column);
+// At most `most` bytes, without control characters, line breaks and marks that turn the direction of text: what a
+// stranger may put on an officer's screen.
+bool IsPlainText(std::string_view text, std::size_t most);
 
 }  // namespace consilium

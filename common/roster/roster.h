@@ -95,7 +95,7 @@ struct Token {
   Digest roster_fingerprint;
   std::string federation; // The hospital signs its membership of it before it has seen a roster.
 };
-Secret FormatToken(const Token& token);            // Name and endpoint have passed the checks above.
+Secret FormatToken(const Token& token);            // Name and endpoint passed the checks above; federation as in a roster.
 Result<Token> ParseToken(std::string_view text);   // kInvalid names the mend ("copy the whole line").
 // The CURVE key of a token: BLAKE2b("consilium/token"; key secret). Coordinators know only its public half.
 CurveKey TokenKey(const Token& token);

@@ -1,6 +1,7 @@
 // Invitation tokens. After "consilium1." comes the base64 of
 //
-//   secret (16) | server CURVE key (32) | roster 0's fingerprint (32) | u8 length, name | u8 length, endpoint | checksum (4)
+//   secret (16) | server CURVE key (32) | roster 0's fingerprint (32) | u8 length, name | u8 length, endpoint
+//   | u8 length, federation | checksum (4)
 //
 // with the first four bytes of BLAKE2b-256 over all before it as the checksum: a slip of the hand, not an attack, is what
 // it finds. The text is as secret as what is in it, so every copy lies in a Secret or is wiped.
@@ -15,7 +16,7 @@ namespace consilium {
 namespace {
 
 constexpr std::string_view kPrefix = "consilium1.";
-constexpr std::size_t kSecretBytes = 16, kChecksumBytes = 4, kMaxTextBytes = 1024, kMaxEndpointBytes = 255;
+constexpr std::size_t kSecretBytes = 16, kChecksumBytes = 4, kMaxTextBytes = 1024, kMaxEndpointBytes = 255, kMaxFederationBytes = 128;
 
 std::unexpected<Error> Bad(std::string_view why) {  // Never with the text itself: it would end in a log.
   return Fail(Code::kInvalid, fmt::format("this token cannot be used: {}; copy the whole line that `consilium invite` printed, "
@@ -65,6 +66,11 @@ class Scanner {
   bool cut_ = false;
 };
 
+bool NamesAFederation(std::string_view text) {  // As rosters allow it.
+  return !text.empty() && text.size() <= kMaxFederationBytes &&
+         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; });
+}
+
 Result<Secret> Decode(std::string_view text) {
   auto decoded = FromBase64(text);
   if (!decoded) return Bad("a character is wrong or missing");
@@ -107,8 +113,9 @@ Status CheckEndpoint(std::string_view endpoint) {
 
 Secret FormatToken(const Token& token) {
   CHECK(token.secret.size() == kSecretBytes);
-  CHECK(CheckHospitalName(token.name).has_value() && CheckEndpoint(token.endpoint).has_value());
-  const std::size_t body = kSecretBytes + TransportKey::kSize + Digest::kSize + 2 + token.name.size() + token.endpoint.size();
+  CHECK(CheckHospitalName(token.name).has_value() && CheckEndpoint(token.endpoint).has_value() && NamesAFederation(token.federation));
+  const std::size_t body = kSecretBytes + TransportKey::kSize + Digest::kSize + 3 + token.name.size() +
+                           token.endpoint.size() + token.federation.size();
   Secret payload(body + kChecksumBytes);
   Writer writer(payload.bytes());
   writer.Put(token.secret.view());
@@ -116,6 +123,7 @@ Secret FormatToken(const Token& token) {
   writer.Put(token.roster_fingerprint);
   writer.PutShort(token.name);
   writer.PutShort(token.endpoint);
+  writer.PutShort(token.federation);
   writer.Put(ByteView(Blake2b(payload.view().first(body))).first(kChecksumBytes));
   CHECK(writer.full());
   std::string text = Base64(payload.view());
@@ -142,11 +150,13 @@ Result<Token> ParseToken(std::string_view text) {
   const auto fingerprint = Digest::From(scanner.Take(Digest::kSize));
   token.name = scanner.TakeShort();
   token.endpoint = scanner.TakeShort();
+  token.federation = scanner.TakeShort();
   if (!scanner.done() || !server || !fingerprint) return Bad("it was made by another version");
   token.server = *server;
   token.roster_fingerprint = *fingerprint;
   TRY(CheckHospitalName(token.name));
   TRY(CheckEndpoint(token.endpoint));
+  if (!NamesAFederation(token.federation)) return Bad("it names no federation");
   return token;
 }
 

@@ -5,15 +5,18 @@
 // peer was lost and came back. An uncredited chunk closes the session.
 #pragma once
 
+#include <deque>
 #include <map>
+#include <optional>
 #include <set>
+#include <tuple>
 
 #include "common/turn/turn.h"
 #include "common/wire/codec.h"
 
 namespace consilium {
 
-inline constexpr std::uint32_t kLeavesPerChunk = 4;
+inline constexpr std::uint32_t kLeavesPerChunk = kMaxChunkLeaves;
 inline constexpr std::size_t kPeerWindow = 4, kTotalWindow = 16;
 
 // What the receiving side wants done; its owner turns pulls into signed frames.
@@ -24,12 +27,13 @@ struct PullFrom {
 
 class Inbox {
  public:
-  // Begins (or joins) the transfer of `blob` from `peer`. Already running from this peer: harmless.
+  // Begins (or joins) the transfer of `blob` from `peer`, which is connected. Already running from this peer: harmless.
   // `blob` passed CheckBlob and is not inline.
   void Start(const PeerKey& peer, const Blob& blob);
   void Cancel(const Digest& root);
-  // Verifies. kProtocol: uncredited, unknown, wrong leaf; the owner closes the session. On success `write` has the bytes
-  // to store and `complete` says that the blob is whole: the owner seals it.
+  // Verifies. kProtocol: uncredited, unknown, wrong leaf; the owner closes the session, and until OnPeerConnected nothing
+  // more is asked of this peer. On success `write` has the bytes to store and `complete` says that the blob is whole: the
+  // owner seals it. What was pulled before Cancel may still arrive: `write.bytes` is then empty, nothing to store.
   struct Taken {
     BlobWrite write;
     bool complete = false;
@@ -50,10 +54,18 @@ class Inbox {
     std::set<PeerKey> peers;
     std::vector<bool> confirmed;
     std::uint32_t confirmed_leaves = 0;
+    std::uint32_t frontier = 0;  // No leaf below it is missing and unasked.
     std::map<std::uint32_t, std::pair<PeerKey, std::uint32_t>> flying;  // first -> (peer, count)
   };
+  using Credit = std::tuple<PeerKey, Digest, std::uint32_t, std::uint32_t>;  // peer, root, first, count
+
+  std::optional<Pull> NextPull(const PeerKey& peer);
+  void Landed(const PeerKey& peer);
+  Result<Taken> Take(Transfer& transfer, const PeerKey& peer, Chunk chunk);
+
   std::map<Digest, Transfer> transfers_;
   std::set<PeerKey> connected_;
+  std::multiset<Credit> cancelled_;  // Pulled before Cancel, still in flight.
   std::map<PeerKey, std::size_t> in_flight_;
   std::size_t total_in_flight_ = 0;
   PeerKey last_served_;
@@ -64,7 +76,8 @@ class Outbox {
   // `peer` may pull this blob from now on.
   void Serve(const Digest& root, std::uint64_t bytes, const PeerKey& peer);
   void Stop(const Digest& root);                        // For every peer.
-  // kProtocol: not served to this peer, or outside the blob.
+  // kProtocol: never served to this peer, or outside the blob. kNotFound: no longer served (the pull crossed with Stop);
+  // the owner ignores it.
   Result<SendChunk> OnPull(const PeerKey& peer, const Pull& pull);
   [[nodiscard]] std::uint64_t PulledBytes(const Digest& root, const PeerKey& peer) const;  // Highest end asked for.
 
@@ -73,7 +86,9 @@ class Outbox {
     std::uint64_t bytes = 0;
     std::map<PeerKey, std::uint64_t> peers;
   };
+  static constexpr std::size_t kStopped = 256;
   std::map<Digest, Served> served_;
+  std::deque<std::pair<Digest, Served>> stopped_;  // The last kStopped of them.
 };
 
 }  // namespace consilium

@@ -105,6 +105,15 @@ Result<Enroll> ReadEnroll(ByteView frame) {
   return enroll;
 }
 
+Result<Message> ReadBeforeTrust(ByteView frame) {
+  const Envelope envelope = TRY(OpenEnvelope(frame));
+  const std::string_view kind = WireKindName(TRY(PeekKind(envelope.payload)));
+  if (kind != "Welcome" && kind != "Refused" && kind != "Roster") {
+    return Fail(Code::kProtocol, "a " + std::string(kind) + " is no answer to Enroll");
+  }
+  return ParsePayload(envelope.payload);
+}
+
 bool IsChunk(ByteView frame) { return frame.size() >= 4 && (GetU32(frame) & kChunkBit) != 0; }
 
 Bytes ChunkHead(const Digest& root, std::uint32_t first, std::uint32_t count) {

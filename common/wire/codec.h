@@ -25,6 +25,10 @@ Result<Envelope> OpenEnvelope(ByteView frame);
 Result<Message> ReadFrame(ByteView frame, const VerifyKey& key);
 // Enroll brings its own key: parses, and verifies under the message's `identity`.
 Result<Enroll> ReadEnroll(ByteView frame);
+// While a hospital enrols, the coordinator's identity key is in the very rosters that it sends: parses the kinds that may
+// answer Enroll (Welcome, Refused, Roster) without verifying. The caller trusts nothing of it before ReadFrame succeeds
+// under the key of a roster chain that begins with the token's fingerprint; until then CURVE stands behind the frame.
+Result<Message> ReadBeforeTrust(ByteView frame);
 // The payload alone, nothing verified: what ReadFrame does after the signature. For fuzzing and for tools.
 Result<Message> ParsePayload(ByteView payload);
 

@@ -237,6 +237,7 @@ struct Size {
 std::size_t WordsOf(const Blob& blob) { return 16 + (blob.content.size() + Digest::kSize * blob.leaves.size()) / 8; }
 
 void PutBlob(const Blob& blob, schema::Blob::Builder out) {
+  CHECK(blob.content.size() <= kInlineBlob);  // No reader would take it back.
   out.setRoot(Raw(blob.root));
   out.setBytes(blob.bytes);
   auto leaves = out.initLeaves(Digest::kSize * blob.leaves.size());

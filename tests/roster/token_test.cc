@@ -14,6 +14,7 @@ Token TestToken() {
   token.endpoint = "tcp://coordinator.example:7400";
   token.server = TestTransport(91);
   token.roster_fingerprint = Blake2b(Canonical(FoundingRoster()));
+  token.federation = "heart network";
   return token;
 }
 
@@ -32,6 +33,7 @@ TEST(Token, ComesBackFromItsLine) {
     EXPECT_EQ(parsed->endpoint, token.endpoint);
     EXPECT_EQ(parsed->server, token.server);
     EXPECT_EQ(parsed->roster_fingerprint, token.roster_fingerprint);
+    EXPECT_EQ(parsed->federation, token.federation);
   }
 }
 
@@ -40,6 +42,7 @@ TEST(Token, TheLongestNamesFit) {
   token.name = std::string(63, 'n');
   token.endpoint = "tcp://" + std::string(243, 'h') + ":65535";
   ASSERT_EQ(token.endpoint.size(), 255U);
+  token.federation = std::string(128, 'f');
   const auto parsed = ParseToken(Line(token));
   ASSERT_TRUE(parsed.has_value()) << parsed.error().what;
   EXPECT_EQ(parsed->endpoint, token.endpoint);
@@ -84,9 +87,9 @@ std::string WithChecksum(Bytes body) {
   body.insert(body.end(), sum.bytes.begin(), sum.bytes.begin() + 4);
   return "consilium1." + Base64(body);
 }
-Bytes Body(std::string_view name, std::string_view endpoint, std::size_t fixed = 80) {
-  Bytes body(fixed, 1);
-  for (std::string_view text : {name, endpoint}) {
+Bytes Body(std::string_view name, std::string_view endpoint, std::string_view federation = "f") {
+  Bytes body(80, 1);
+  for (std::string_view text : {name, endpoint, federation}) {
     body.push_back(static_cast<std::uint8_t>(text.size()));
     body.insert(body.end(), text.begin(), text.end());
   }
@@ -99,6 +102,8 @@ TEST(Token, ChecksItsContentBehindTheChecksum) {
   EXPECT_FALSE(ParseToken(WithChecksum(Body("", "tcp://host:1"))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "ipc://file"))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", ""))).has_value());
+  EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "tcp://host:1", ""))).has_value());
+  EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "tcp://host:1", "a\nb"))).has_value());
   Bytes longer = Body("hospital-a", "tcp://host:1");
   longer.push_back(0);
   EXPECT_FALSE(ParseToken(WithChecksum(longer)).has_value()) << "bytes left over";

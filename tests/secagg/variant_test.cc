@@ -16,7 +16,7 @@ struct Slot {
   std::string context;
 };
 
-SetupFields Setup(std::uint32_t counter, std::uint32_t slots, std::uint32_t t, std::vector<std::uint32_t> cohort) {
+SetupFields GoldenSetup(std::uint32_t counter, std::uint32_t slots, std::uint32_t t, std::vector<std::uint32_t> cohort) {
   const auto n = static_cast<std::uint32_t>(cohort.size());
   return {.federation = "golden federation",
           .roster = D("2a5b532389fa7c742639968bb9685dd7d54a632c15f0bf5366053d45b9e22e5e"),
@@ -42,7 +42,7 @@ SumFields Sum(const Digest& sid, const Digest& h1, const Bytes& h2, const Slot& 
 }
 
 TEST(Context, StraightKnownAnswers) {
-  const Digest sid = SetupId(Setup(7, 4, 0, {1, 2, 3, 4}));
+  const Digest sid = SetupId(GoldenSetup(7, 4, 0, {1, 2, 3, 4}));
   EXPECT_EQ(sid.Hex(), "91a61d9b60f275d62d48e8d9f07128098ef50efe37d38f616026751cd822c43d");
   const Digest h1 = D("1d550e3c4b7347ce518d39d2bfd6c455e669d77a26d2585ff189f760a6331268");
   const std::vector<Slot> slots = {
@@ -54,7 +54,7 @@ TEST(Context, StraightKnownAnswers) {
 }
 
 TEST(Context, Hsa1KnownAnswers) {
-  const Digest sid = SetupId(Setup(8, 2, 4, {2, 3, 5, 8, 9}));
+  const Digest sid = SetupId(GoldenSetup(8, 2, 4, {2, 3, 5, 8, 9}));
   EXPECT_EQ(sid.Hex(), "8bd346cefb64a481fb81d50074334a78fe9f4e7a195e312ba244d42c9926e0f7");
   const Digest h1 = D("c4274e546e8a9add1b046f6a92679f5718cc47b837efc3ffd18d5f382593db2c");
   const Bytes h2 = ToBytes(D("dee7fe92b7ec499d2441450b877de45eed90602680269e817ed80f02751faa9b"));

@@ -1,0 +1,46 @@
+// The `consilium` commands. Each prints what it has to say and returns the exit status.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/settings/terminal.h"
+
+namespace consilium::cli {
+
+struct Context {
+  Terminal terminal;
+  std::string coordinator;  // --coordinator; "" when not given.
+};
+
+int LoginCommand(const Context& context, const std::string& url, const std::string& token_file, const std::string& officer_key);
+int StatusCommand(const Context& context);
+int InviteCommand(const Context& context, const std::string& name, int hours);
+int HospitalListCommand(const Context& context);
+int HospitalConfirmCommand(const Context& context, const std::string& name, bool yes);
+
+int StudyCheckCommand(const Context& context, const std::string& plan);
+int StudySubmitCommand(const Context& context, const std::string& plan);
+int StudyListCommand(const Context& context);
+int StudyShowCommand(const Context& context, const std::string& study);
+int StudyWatchCommand(const Context& context, const std::string& study);
+int StudyAbortCommand(const Context& context, const std::string& study);
+int StudyDownloadCommand(const Context& context, const std::string& study, const std::string& directory);
+
+int AuditVerifyCommand(const Context& context, const std::string& path);
+
+struct DemoOptions {
+  std::uint32_t hospitals = 4;      // Of the generated cohort; with --data it is the number of files.
+  std::uint32_t rounds = 20;
+  std::string data, schema;         // A file or a folder for each hospital; "": generated.
+  std::string directory;            // "": ./demo/DATE-TIME
+  bool keep = false;                // Keep the processes' directories (keys, databases) as well.
+};
+int DemoCommand(const Context& context, const DemoOptions& options);
+
+// Set by SIGINT and SIGTERM after CatchInterrupts; commands that wait look at it.
+void CatchInterrupts();
+bool Interrupted();
+inline constexpr int kInterruptedStatus = 130;
+
+}  // namespace consilium::cli

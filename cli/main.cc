@@ -1,0 +1,125 @@
+// consilium: what researchers and officers type.
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "common/base/version.h"
+#include "common/crypto/secret.h"
+
+namespace consilium::cli {
+namespace {
+
+struct Options {
+  bool json = false, yes = false;
+  std::string coordinator, url, token_file, officer_key, name, plan, study, out, path;
+  std::string privacy = "none";
+  int hours = 72;
+  DemoOptions demo;
+};
+
+CLI::App* Add(CLI::App* parent, Options* o, const std::string& name, const std::string& about, const std::string& example) {
+  CLI::App* app = parent->add_subcommand(name, about);
+  app->add_flag("--json", o->json, "One JSON document on stdout (a line each where it streams)");
+  app->footer("Example:\n  " + example);
+  return app;
+}
+
+// Commands that speak to a coordinator.
+CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const std::string& about, const std::string& example) {
+  CLI::App* app = Add(parent, o, name, about, example);
+  app->add_option("--coordinator", o->coordinator, "Its address, http://HOST:PORT; otherwise CONSILIUM_COORDINATOR, otherwise the last login");
+  return app;
+}
+
+struct Commands {
+  CLI::App *login, *status, *invite, *list, *confirm, *check, *submit, *studies, *show, *watch, *abort, *download, *verify, *demo;
+};
+
+void AddFederation(CLI::App* app, Options* o, Commands* c) {
+  c->login = Add(app, o, "login", "Store a coordinator's address and token",
+                 "consilium login http://127.0.0.1:7880 --token-file DIR/admin.token --officer-key DIR/keys/officer");
+  c->login->add_option("URL", o->url, "http://HOST:PORT")->required();
+  c->login->add_option("--token-file", o->token_file, "A 0600 file that holds the token, instead of standard input");
+  c->login->add_option("--officer-key", o->officer_key, "The officer's sealed key, for `hospital confirm`");
+  c->status = AddRemote(app, o, "status", "What the coordinator is doing", "consilium status --json");
+  c->invite = AddRemote(app, o, "invite", "Make a hospital's token; prints one line", "consilium invite hospital-a");
+  c->invite->add_option("NAME", o->name, "The hospital's name: a-z, 0-9 and '-'")->required();
+  c->invite->add_option("--hours", o->hours, "How long it may be used")->check(CLI::Range(1, 72))->capture_default_str();
+  CLI::App* hospital = app->add_subcommand("hospital", "The federation's hospitals")->require_subcommand(1);
+  c->list = AddRemote(hospital, o, "list", "Who is invited, enrolled, a member, online", "consilium hospital list");
+  c->confirm = AddRemote(hospital, o, "confirm", "Compare a hospital's fingerprint and sign it into the roster", "consilium hospital confirm hospital-a");
+  c->confirm->add_option("NAME", o->name, "The hospital's name")->required();
+  c->confirm->add_flag("--yes", o->yes, "The words were compared; do not ask");
+}
+
+void AddStudies(CLI::App* app, Options* o, Commands* c) {
+  CLI::App* study = app->add_subcommand("study", "Studies")->require_subcommand(1);
+  c->check = Add(study, o, "check", "Validate a plan and print its summary; sends nothing", "consilium study check plan.toml");
+  c->submit = AddRemote(study, o, "submit", "Offer a plan to the hospitals; the same bytes are the same study", "consilium study submit plan.toml");
+  for (CLI::App* command : {c->check, c->submit}) command->add_option("PLAN", o->plan, "The plan's file")->required();
+  c->studies = AddRemote(study, o, "list", "All studies", "consilium study list");
+  c->show = AddRemote(study, o, "show", "One study, with its results", "consilium study show heart");
+  c->watch = AddRemote(study, o, "watch", "Follow a study to its end", "consilium study watch heart");
+  c->abort = AddRemote(study, o, "abort", "End a study", "consilium study abort heart");
+  c->download = AddRemote(study, o, "download", "Model, report, audit log and results", "consilium study download heart --out results");
+  for (CLI::App* command : {c->show, c->watch, c->abort, c->download}) {
+    command->add_option("STUDY", o->study, "Its name, or the beginning of its id")->required();
+  }
+  c->download->add_option("--out", o->out, "Where to")->required();
+  CLI::App* audit = app->add_subcommand("audit", "The audit log")->require_subcommand(1);
+  c->verify = Add(audit, o, "verify", "Check an exported log, or the chains in a daemon's directory", "consilium audit verify results/audit.jsonl");
+  c->verify->add_option("FILE_OR_DIR", o->path, "audit.jsonl, or a directory")->required();
+}
+
+void AddDemo(CLI::App* app, Options* o, Commands* c) {
+  c->demo = Add(app, o, "demo", "A whole federation on this machine: real processes, real sockets, one study each way", "consilium demo --hospitals 4");
+  c->demo->add_option("--hospitals", o->demo.hospitals, "How many, of the generated cohort")->check(CLI::Range(2, 12))->capture_default_str();
+  c->demo->add_option("--rounds", o->demo.rounds, "Rounds of training")->check(CLI::Range(1, 10000))->capture_default_str();
+  c->demo->add_option("--privacy", o->privacy, "Only none in this version")->check(CLI::IsMember({"none"}))->capture_default_str();
+  c->demo->add_option("--data", o->demo.data, "A folder with a file or a folder for each hospital, instead of generated data");
+  c->demo->add_option("--schema", o->demo.schema, "The schema of --data (otherwise schema.toml in that folder)");
+  c->demo->add_option("--dir", o->demo.directory, "Where results go (otherwise ./demo/DATE-TIME)");
+  c->demo->add_flag("--keep", o->demo.keep, "Keep the daemons' directories (keys, databases) too");
+}
+
+int Dispatch(const Options& o, const Commands& c) {
+  const Context context{Terminal("consilium", o.json), o.coordinator};
+  if (c.login->parsed()) return LoginCommand(context, o.url, o.token_file, o.officer_key);
+  if (c.status->parsed()) return StatusCommand(context);
+  if (c.invite->parsed()) return InviteCommand(context, o.name, o.hours);
+  if (c.list->parsed()) return HospitalListCommand(context);
+  if (c.confirm->parsed()) return HospitalConfirmCommand(context, o.name, o.yes);
+  if (c.check->parsed()) return StudyCheckCommand(context, o.plan);
+  if (c.submit->parsed()) return StudySubmitCommand(context, o.plan);
+  if (c.studies->parsed()) return StudyListCommand(context);
+  if (c.show->parsed()) return StudyShowCommand(context, o.study);
+  if (c.watch->parsed()) return StudyWatchCommand(context, o.study);
+  if (c.abort->parsed()) return StudyAbortCommand(context, o.study);
+  if (c.download->parsed()) return StudyDownloadCommand(context, o.study, o.out);
+  if (c.verify->parsed()) return AuditVerifyCommand(context, o.path);
+  return DemoCommand(context, o.demo);
+}
+
+int Main(int argc, char** argv) {
+  Options o;
+  Commands c{};
+  CLI::App app("Studies between hospitals whose patients' data stay at home.", "consilium");
+  app.set_version_flag("--version", std::string(kVersion));
+  app.require_subcommand(1);
+  app.footer("Example:\n  consilium demo\n  consilium login http://127.0.0.1:7880 --token-file DIR/admin.token\n"
+             "  consilium study submit plan.toml && consilium study watch NAME");
+  AddFederation(&app, &o, &c);
+  AddStudies(&app, &o, &c);
+  AddDemo(&app, &o, &c);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (const Status started = StartCrypto(); !started) return Terminal("consilium", o.json).Fail(started.error());
+  return Dispatch(o, c);
+}
+
+}  // namespace
+}  // namespace consilium::cli
+
+int main(int argc, char** argv) { return consilium::cli::Main(argc, argv); }

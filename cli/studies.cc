@@ -1,0 +1,108 @@
+#include "cli/studies.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "common/base/files.h"
+#include "common/settings/terminal.h"
+
+namespace consilium::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxPlan = 1 << 20;
+
+std::string Number(const Value& value, int digits = 4) {
+  if (!value.IsNumber()) return "-";
+  return value.IsInteger() ? std::to_string(value.AsInteger()) : fmt::format("{:.{}g}", value.AsDouble(), digits);
+}
+
+// A file of the study, when it has one.
+Result<std::string> Fetch(const Api& api, const std::string& path, const fs::path& target) {
+  auto body = api.Body(path);
+  if (!body && body.error().code == Code::kNotFound) return std::string();
+  if (!body) return std::unexpected(body.error());
+  TRY(WriteFileAtomic(target, View(*body)));
+  return target.string();
+}
+
+}  // namespace
+
+Result<Plan> ReadPlan(const fs::path& path) {
+  const Bytes text = TRY(ReadFile(path, kMaxPlan));
+  const fs::path folder = path.parent_path();
+  const FileReader beside = [&](const std::string& name) -> Result<std::string> {
+    const Bytes bytes = TRY(ReadFile(folder / name, kMaxPlan));
+    return std::string(Text(bytes));
+  };
+  return ParsePlanToml(Text(text), path.string(), beside);
+}
+
+Result<Submitted> Submit(const Api& api, const Plan& plan) {
+  const Value answer = TRY(api.Post("/v1/studies", Value().Set("plan", Base64(Canonical(plan)))));
+  if (answer["study"].AsString() != plan.id().Hex()) {
+    return Fail(Code::kProtocol, "the coordinator gave the plan another id than its hash; nothing is submitted that you know of");
+  }
+  return Submitted{answer["study"].AsString(), answer["name"].AsString(), answer["created"].AsBool()};
+}
+
+bool IsComplete(const Value& study) { return study["phase"].AsString() == "complete"; }
+bool IsOver(const Value& study) {
+  const std::string& phase = study["phase"].AsString();
+  return phase == "complete" || phase == "aborted" || phase == "failed";
+}
+
+Result<Value> Follow(const Api& api, const std::string& study, Duration interval, Duration patience,
+                     const std::function<void(const Value&)>& see, const std::function<bool()>& stop) {
+  Instant last_answer = BootClock::now();
+  while (true) {
+    auto state = api.Get("/v1/studies/" + UrlEncode(study));
+    if (state) {
+      last_answer = BootClock::now();
+      see(*state);
+      if (IsOver(*state) || stop()) return *state;
+    } else if (state.error().code != Code::kUnreachable || BootClock::now() - last_answer > patience) {
+      return state;
+    }
+    if (stop()) return Fail(Code::kUnreachable, "interrupted");
+    std::this_thread::sleep_for(interval);
+  }
+}
+
+Result<Files> Download(const Api& api, const std::string& study, const fs::path& directory) {
+  const std::string base = "/v1/studies/" + UrlEncode(study);
+  const Value state = TRY(api.Get(base));
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", directory.string(), error.message()));
+  Files files;
+  files.model = TRY(Fetch(api, base + "/model", directory / "model.safetensors"));
+  files.report = TRY(Fetch(api, base + "/report", directory / "report.md"));
+  files.audit = TRY(Fetch(api, "/v1/audit/export?study=" + state["study"].AsString(), directory / "audit.jsonl"));
+  files.results = (directory / "results.json").string();
+  TRY(WriteFileAtomic(files.results, View(PrettyJson(state) + "\n")));
+  return files;
+}
+
+std::string DescribeTable(const Value& results) {
+  const Value& describe = results["describe"];
+  if (!describe.IsObject()) return "";
+  std::vector<std::vector<std::string>> rows = {
+      {"column", "unit", "count", "missing", "mean", "sd", "25 %", "median", "75 %", "levels", "from"}};
+  for (const Value& column : describe["columns"].AsArray()) {
+    std::string levels;
+    for (const Value& level : column["levels"].AsArray()) {
+      levels += fmt::format("{}{}: {}", levels.empty() ? "" : ", ", Printable(level["level"].AsString()), Number(level["count"]));
+    }
+    rows.push_back({Printable(column["name"].AsString()), Printable(column["unit"].AsString()), Number(column["count"]),
+                    Number(column["missing"]), Number(column["mean"]), Number(column["sd"], 3), Number(column["q25"]),
+                    Number(column["median"]), Number(column["q75"]), levels,
+                    fmt::format("{} of {}", Number(column["from_k"]), Number(column["of_n"]))});
+  }
+  return fmt::format("{} rows of {} patients, from {} of {} hospitals\n{}", Number(describe["rows"]), Number(describe["patients"]),
+                     Number(describe["hospitals"]), Number(describe["of"]), FormatTable(rows));
+}
+
+}  // namespace consilium::cli

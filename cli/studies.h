@@ -1,0 +1,38 @@
+// A researcher's work with one study: read a plan, submit, follow to its end, download.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "cli/session.h"
+#include "common/plan/plan.h"
+
+namespace consilium::cli {
+
+// Reads a plan and the files that it names, which lie beside it.
+Result<Plan> ReadPlan(const std::filesystem::path& path);
+
+struct Submitted {
+  std::string study, name;
+  bool created = false;
+};
+Result<Submitted> Submit(const Api& api, const Plan& plan);
+
+bool IsOver(const Value& study);     // Complete, aborted or failed.
+bool IsComplete(const Value& study);
+// Asks every `interval` until the study is over or `stop` says true; `see` gets every state. Gives up (kUnreachable)
+// when the coordinator has not answered for `patience`.
+Result<Value> Follow(const Api& api, const std::string& study, Duration interval, Duration patience,
+                     const std::function<void(const Value&)>& see, const std::function<bool()>& stop);
+
+// What `download` left; "" where the study has none.
+struct Files {
+  std::string model, report, audit, results;
+};
+Result<Files> Download(const Api& api, const std::string& study, const std::filesystem::path& directory);
+
+// A described study's table 1 as text; "" when the results hold none.
+std::string DescribeTable(const Value& results);
+
+}  // namespace consilium::cli

@@ -1,0 +1,157 @@
+#include "coordinator/daemon.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "common/http/server.h"
+#include "common/settings/value.h"
+#include "common/storage/blobs.h"
+#include "common/storage/database.h"
+#include "common/transport/listener.h"
+#include "common/transport/loop.h"
+#include "coordinator/service.h"
+
+namespace consilium::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path DatabaseFile(const fs::path& directory) { return directory / "database"; }
+fs::path EndpointsFile(const fs::path& directory) { return directory / "endpoints.json"; }
+
+LogLevel Level(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+}
+
+SignedRoster FoundingRoster(const Config& config, const FoundingKeys& keys) {
+  Roster roster;
+  roster.federation = config.federation;
+  roster.server_identity = keys.keys.identity.verify_key();
+  roster.server_transport = keys.keys.transport.public_key();
+  roster.founder = keys.officer.verify_key();
+  SignedRoster out{Canonical(roster), {}};
+  out.signatures.push_back(SignRoster(out.roster, keys.officer));
+  return out;
+}
+
+// Hospitals hold the address in their node.toml, so a port that was once taken for port 0 is asked for again.
+std::string WithFormerPort(const std::string& wanted, const std::string& former, std::string_view scheme) {
+  if (!wanted.ends_with(":0") || former.empty()) return wanted;
+  const std::string bare = former.starts_with(scheme) ? former.substr(scheme.size()) : former;
+  const auto colon = bare.rfind(':');
+  return colon == std::string::npos ? wanted : wanted.substr(0, wanted.size() - 2) + bare.substr(colon);
+}
+
+// Everything that lives from start to stop, destroyed in reverse: servers before the loop, the loop before its storage.
+struct Running {
+  std::unique_ptr<Database> database;
+  std::unique_ptr<FileBlobs> blobs;
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<HttpServer> web, control;
+};
+
+Result<std::unique_ptr<HttpServer>> Serve(Loop* loop, const std::string& listen, bool local) {
+  HttpOptions options;
+  options.listen = listen;
+  options.local = local;
+  options.handler = [loop](RequestReceived request, std::function<void(Reply)> done) {
+    loop->Submit(std::move(request), std::move(done));
+  };
+  return HttpServer::Start(std::move(options));
+}
+
+Result<Endpoints> Start(const fs::path& directory, const Config& config, Running* running) {
+  const Keys keys = TRY(LoadKeys(directory));
+  running->database = TRY(Database::Open(DatabaseFile(directory)));
+  running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
+  const Endpoints former = ReadEndpoints(directory).value_or(Endpoints());
+
+  auto listener = TRY(Listener::Start({.endpoint = WithFormerPort(config.listen, former.hospitals, "tcp://"), .key = &keys.transport}));
+  Endpoints endpoints;
+  endpoints.hospitals = config.endpoint.empty() ? listener->endpoint() : config.endpoint;
+  ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
+                         .server_key = keys.transport.public_key(),
+                         .endpoint = endpoints.hospitals,
+                         .build = std::string(kVersion),
+                         .stored = TRY(running->database->Load()),
+                         .storage = running->database.get(),
+                         .blobs = running->blobs.get()};
+  auto service = TRY(Service::Create(std::move(options), Now{BootClock::now(), WallMilliseconds()}));
+  LoopOptions loop;
+  loop.core = std::move(service);
+  loop.storage = running->database.get();
+  loop.blobs = running->blobs.get();
+  loop.link = std::move(listener);
+  running->loop = std::make_unique<Loop>(std::move(loop));
+
+  running->web = TRY(Serve(running->loop.get(), WithFormerPort(config.http, former.http, "http://"), false));
+  running->control = TRY(Serve(running->loop.get(), (fs::absolute(directory) / "control.sock").string(), true));
+  endpoints.http = fmt::format("http://{}:{}", config.http.substr(0, config.http.rfind(':')), running->web->port());
+  return endpoints;
+}
+
+}  // namespace
+
+Result<Founded> Initialise(const fs::path& directory, const Config& config) {
+  TRY(Check(config));
+  std::error_code ignored;
+  if (fs::exists(directory, ignored) && !fs::is_empty(directory, ignored)) {
+    return Fail(Code::kConflict, fmt::format("{0} is not empty, and a federation's keys are never overwritten; choose another "
+                                             "directory, or remove this one: rm -r {0}", directory.string()));
+  }
+  TRY(EnsurePrivateDirectory(directory));
+  const FoundingKeys keys = TRY(MakeKeys(directory));
+  const SignedRoster roster = FoundingRoster(config, keys);
+  const std::string token = Base64(Secret::Random(32).view());
+  TRY(WriteFileAtomic(AdminTokenFile(directory), View(token + "\n"), 0600));
+  const auto database = TRY(Database::Open(DatabaseFile(directory)));
+  TRY(database->Commit(FoundingWrites(roster, token)));
+  TRY(WriteConfig(directory, config));
+  return Founded{roster.hash(), Fingerprint(keys.keys.identity.verify_key(), keys.keys.transport.public_key())};
+}
+
+Result<Endpoints> ReadEndpoints(const fs::path& directory) {
+  const Bytes bytes = TRY(ReadFile(EndpointsFile(directory), 4096));
+  const Value value = TRY(ParseJson(Text(bytes)));
+  return Endpoints{value["hospitals"].AsString(), value["http"].AsString()};
+}
+
+Status RunDaemon(const fs::path& directory, const RunOptions& options) {
+  const Config config = TRY(LoadConfig(directory));
+  TRY(EnsurePrivateDirectory(directory));
+  const DirectoryLock lock = TRY(DirectoryLock::Take(directory));
+  if (!options.log_file.empty()) SetLogFile(options.log_file);
+  SetLogLevel(Level(config.log_level));
+
+  Running running;
+  const Endpoints endpoints = TRY(Start(directory, config, &running));
+  InstallStopSignals(running.loop.get());
+  const Value written = Value(Value::Object()).Set("hospitals", endpoints.hospitals).Set("http", endpoints.http);
+  TRY(WriteFileAtomic(EndpointsFile(directory), View(PrettyJson(written) + "\n"), 0644));
+  Log(LogLevel::kInfo, "started", {{"federation", config.federation}, {"hospitals", endpoints.hospitals}, {"http", endpoints.http},
+                                   {"version", std::string(kVersion)}});
+
+  const Status ended = running.loop->Run();
+  InstallStopSignals(nullptr);
+  running.web->Stop();
+  running.control->Stop();
+  if (ended) {
+    Log(LogLevel::kInfo, "stopped");
+  } else {
+    Log(LogLevel::kError, "stopped", {{"reason", ended.error().what}});
+  }
+  if (running.loop->JobsAbandoned()) {
+    std::fflush(nullptr);
+    _exit(ended ? 0 : ExitStatus(ended.error().code));
+  }
+  return ended;
+}
+
+}  // namespace consilium::coordinator

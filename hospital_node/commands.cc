@@ -1,0 +1,224 @@
+#include "hospital_node/commands.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <ctime>
+
+#include "common/base/files.h"
+#include "common/plan/schema.h"
+#include "hospital_node/daemon.h"
+
+namespace consilium::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxSchema = 256 * 1024;
+
+std::string Short(const Value& study) { return study.AsString().substr(0, 12); }
+std::string Text(const Value& value) { return Printable(value.AsString()); }
+
+std::string Date(const Value& ms) {
+  const std::time_t seconds = static_cast<std::time_t>(ms.AsInteger() / 1000);
+  std::tm parts{};
+  char text[32];
+  localtime_r(&seconds, &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &parts);
+  return text;
+}
+
+std::string Number(const Value& value) { return value.IsNumber() ? CanonicalJson(value) : "-"; }
+
+// Runs one request and shows its answer: the document under --json, `show`'s text otherwise.
+template <class Show>
+int Run(const Terminal& terminal, const Result<Value>& answer, const Show& show) {
+  if (!answer) return terminal.Fail(answer.error());
+  terminal.Document(*answer);
+  if (!terminal.json()) terminal.Say(show(*answer));
+  return 0;
+}
+
+// The folder to register and the schema's text. A single file becomes its folder with the file's name as the pattern.
+Result<Value> DataBody(const DataOptions& options) {
+  const Bytes text = TRY(ReadFile(options.schema, kMaxSchema));
+  Schema schema = TRY(ParseSchema(consilium::Text(text), options.schema));
+  std::error_code error;
+  const fs::path path = fs::canonical(options.csv, error);
+  if (error) {
+    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", options.csv,
+                                             error.message()));
+  }
+  std::string toml(consilium::Text(text));
+  fs::path folder = path;
+  if (!fs::is_directory(path)) {
+    folder = path.parent_path();
+    schema.pattern = path.filename().string();
+    toml = SchemaToml(schema);
+  }
+  return Value().Set("name", options.name).Set("folder", folder.string()).Set("schema", toml);
+}
+
+std::string ReportText(const std::string& name, const Value& report) {
+  std::vector<std::vector<std::string>> table = {{"column", "missing"}};
+  for (const Value& column : report["columns"].AsArray()) table.push_back({Text(column["name"]), Number(column["missing"])});
+  std::string out = fmt::format("{}: {} rows, {} patients, {} file(s)\n", name, Number(report["rows"]), Number(report["patients"]),
+                                report["files"].IsArray() ? std::to_string(report["files"].AsArray().size()) : Number(report["files"]));
+  out += FormatTable(table);
+  for (const Value& warning : report["warnings"].AsArray()) out += "warning: " + Text(warning) + "\n";
+  return out;
+}
+
+// The id of the plan that `wanted` names; the node resolves names and prefixes itself.
+Result<std::string> ChoosePlan(const std::string& directory, const std::string& wanted) {
+  if (!wanted.empty()) return UrlEncode(wanted);
+  const Value plans = TRY(Ask(directory, "GET", "/v1/plans"));
+  std::vector<std::string> pending;
+  for (const Value& plan : plans["plans"].AsArray()) {
+    if (plan["consent"].AsString() == "pending") pending.push_back(plan["study"].AsString());
+  }
+  if (pending.size() == 1) return pending.front();
+  return Fail(Code::kNotFound, fmt::format("{} plans wait for consent; name one: consilium-node plan list {}", pending.size(), directory));
+}
+
+std::string UserName() {
+  const passwd* entry = getpwuid(geteuid());
+  return entry == nullptr ? "officer" : entry->pw_name;
+}
+
+std::string MetricsLine(const Value& metrics) {
+  std::string out;
+  for (const auto& [name, value] : metrics.AsObject()) {
+    if (value.IsNumber()) out += fmt::format("{}{} {:.4g}", out.empty() ? "" : ", ", Printable(name), value.AsDouble());
+  }
+  return out;
+}
+
+}  // namespace
+
+int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file) {
+  const auto token = ReadSecretLine(token_file, "the token that `consilium invite` printed");
+  if (!token) return terminal.Fail(token.error());
+  const auto joined = Join(directory, *token);
+  if (!joined) return terminal.Fail(joined.error());
+  terminal.Document(Value().Set("name", joined->name).Set("coordinator", joined->endpoint).Set("fingerprint", joined->words)
+                        .Set("directory", directory));
+  terminal.Say(fmt::format(R"({0} is enrolled at {1}. Its keys' fingerprint:
+
+    {2}
+
+The federation's officer must now type: consilium hospital confirm {0}
+and see these eight words; compare them by telephone, not by mail. Then:
+  consilium-node run {3}
+  consilium-node data add {3} NAME --csv PATH --schema FILE)",
+                           joined->name, joined->endpoint, joined->words, directory));
+  return 0;
+}
+
+int StatusCommand(const Terminal& terminal, const std::string& directory) {
+  return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
+    const bool connected = s["connected"].AsBool();
+    std::string out = fmt::format("{}: {} {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]),
+                                  connected ? "connected to" : "not connected to", Text(s["coordinator"]),
+                                  s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
+                                  Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]),
+                                  s["jobs"].IsArray() ? std::to_string(s["jobs"].AsArray().size()) : Number(s["jobs"]));
+    if (s["studies"].AsArray().empty()) return out;
+    std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase"}};
+    for (const Value& study : s["studies"].AsArray()) {
+      table.push_back({Short(study["study"]), Text(study["name"]), Text(study["consent"]), Text(study["phase"])});
+    }
+    return out + FormatTable(table);
+  });
+}
+
+int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only) {
+  const auto body = DataBody(options);
+  if (!body) return terminal.Fail(body.error());
+  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", *body);
+  return Run(terminal, answer, [&](const Value& report) {
+    return ReportText(options.name, report) +
+           (check_only ? "Nothing was registered and nothing left this machine." : "Registered; the data stay where they are.");
+  });
+}
+
+int DataListCommand(const Terminal& terminal, const std::string& directory) {
+  return Run(terminal, Ask(directory, "GET", "/v1/datasets"), [&](const Value& answer) {
+    if (answer["datasets"].AsArray().empty()) {
+      return fmt::format("no data sets; type: consilium-node data add {} NAME --csv PATH --schema FILE", directory);
+    }
+    std::vector<std::vector<std::string>> table = {{"name", "patients", "rows", "added", "folder"}};
+    for (const Value& set : answer["datasets"].AsArray()) {
+      table.push_back({Text(set["name"]), Number(set["patients"]), Number(set["rows"]), Date(set["added_ms"]), Text(set["folder"])});
+    }
+    return FormatTable(table);
+  });
+}
+
+int PlanListCommand(const Terminal& terminal, const std::string& directory) {
+  return Run(terminal, Ask(directory, "GET", "/v1/plans"), [](const Value& answer) {
+    if (answer["plans"].AsArray().empty()) return std::string("no plans have been offered to this hospital");
+    std::vector<std::vector<std::string>> table = {{"study", "name", "task", "consent", "phase"}};
+    std::string warnings;
+    for (const Value& plan : answer["plans"].AsArray()) {
+      table.push_back({Short(plan["study"]), Text(plan["name"]), Text(plan["task"]), Text(plan["consent"]), Text(plan["phase"])});
+      if (!plan["warning"].AsString().empty()) warnings += fmt::format("{}: {}\n", Short(plan["study"]), Text(plan["warning"]));
+    }
+    return FormatTable(table) + warnings;
+  });
+}
+
+int PlanShowCommand(const Terminal& terminal, const std::string& directory, const std::string& plan) {
+  const auto study = ChoosePlan(directory, plan);
+  if (!study) return terminal.Fail(study.error());
+  return Run(terminal, Ask(directory, "GET", "/v1/plans/" + *study), [&](const Value& answer) {
+    std::string out = fmt::format("Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n",
+                                  Text(answer["study"]), Text(answer["consent"]), PrintableLines(answer["summary"].AsString()));
+    for (const Value& member : answer["members"].AsArray()) {
+      out += fmt::format("  {}: {}\n", Text(member["name"]), Text(member["fingerprint"]));
+    }
+    return out + fmt::format("\nTo decide: consilium-node plan approve|reject {} {}", directory, Short(answer["study"]));
+  });
+}
+
+int PlanDecideCommand(const Terminal& terminal, const std::string& directory, const std::string& plan,
+                      const std::string& officer, bool approve) {
+  const auto study = ChoosePlan(directory, plan);
+  if (!study) return terminal.Fail(study.error());
+  const Value body = Value().Set("officer", officer.empty() ? UserName() : officer);
+  const auto answer = Ask(directory, "POST", fmt::format("/v1/plans/{}/{}", *study, approve ? "approve" : "reject"), body);
+  return Run(terminal, answer, [](const Value& a) { return fmt::format("{}: {}", Text(a["study"]), Text(a["consent"])); });
+}
+
+int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study) {
+  const std::string query = study.empty() ? "" : "?study=" + UrlEncode(study);
+  return Run(terminal, Ask(directory, "GET", "/v1/results" + query), [](const Value& answer) {
+    if (answer["results"].AsArray().empty()) return std::string("no finished study has results here yet");
+    std::string out;
+    for (const Value& entry : answer["results"].AsArray()) {
+      const Value& results = entry["results"];
+      out += fmt::format("{} {}: {} patients, {} held out for testing\n", Short(entry["study"]), Text(entry["name"]),
+                         Number(results["patients"]), Number(results["test_patients"]));
+      for (const char* kind : {"local", "federated"}) {
+        if (results.Has(kind)) out += fmt::format("  {:<10} {}\n", kind, MetricsLine(results[kind]));
+      }
+    }
+    return out + "These figures stay at this hospital.";
+  });
+}
+
+int BudgetCommand(const Terminal& terminal, const std::string& directory) {
+  return Run(terminal, Ask(directory, "GET", "/v1/budget"), [](const Value& answer) {
+    std::vector<std::vector<std::string>> table = {{"study", "mechanism", "reserved", "committed", "released"}};
+    for (const Value& study : answer["studies"].AsArray()) {
+      table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]), Number(study["committed"]),
+                       Number(study["released"])});
+    }
+    const Value& rows = answer["rows"];
+    return fmt::format("The ledger has {} rows; its head is {}.\n{}", rows.IsArray() ? std::to_string(rows.AsArray().size()) : Number(rows),
+                       answer["head"].IsString() ? Text(answer["head"]) : Text(answer["head"]["hash"]), FormatTable(table));
+  });
+}
+
+}  // namespace consilium::node

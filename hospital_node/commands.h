@@ -1,0 +1,26 @@
+// What `consilium-node` prints: each command asks the node (daemon or not) and shows the answer.
+#pragma once
+
+#include <string>
+
+#include "common/settings/terminal.h"
+
+namespace consilium::node {
+
+struct DataOptions {
+  std::string name, csv, schema;  // `csv`: a file, or a folder whose files match the schema's pattern.
+};
+
+int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
+int StatusCommand(const Terminal& terminal, const std::string& directory);
+int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only);
+int DataListCommand(const Terminal& terminal, const std::string& directory);
+int PlanListCommand(const Terminal& terminal, const std::string& directory);
+// `plan`: an id, an unambiguous prefix of one, or a name; "": the only one that waits for consent.
+int PlanShowCommand(const Terminal& terminal, const std::string& directory, const std::string& plan);
+int PlanDecideCommand(const Terminal& terminal, const std::string& directory, const std::string& plan,
+                      const std::string& officer, bool approve);
+int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study);
+int BudgetCommand(const Terminal& terminal, const std::string& directory);
+
+}  // namespace consilium::node

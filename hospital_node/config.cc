@@ -1,0 +1,118 @@
+#include "hospital_node/config.h"
+
+#include <fmt/format.h>
+
+#include "common/base/files.h"
+#include "common/settings/terminal.h"
+#include "common/settings/value.h"
+
+namespace consilium::node {
+namespace {
+
+constexpr std::size_t kMaxConfig = 64 * 1024;
+constexpr std::int64_t kMostPatients = 1'000'000'000;
+
+std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) { return directory / "keys" / name; }
+
+SitePolicy ReadPolicy(Reader* reader) {
+  SitePolicy policy;
+  policy.minimum_patients = static_cast<std::uint32_t>(reader->Integer("minimum_patients", 1, kMostPatients, policy.minimum_patients));
+  policy.minimum_hospitals = static_cast<std::uint32_t>(reader->Integer("minimum_hospitals", 2, 10000, policy.minimum_hospitals));
+  policy.allowed_kinds = reader->Strings("kinds", policy.allowed_kinds);
+  policy.allowed_researchers = reader->Strings("researchers", {});
+  for (const std::string& kind : policy.allowed_kinds) {
+    if (kind != "describe" && kind != "train" && kind != "evaluate") {
+      reader->Refuse("kinds", fmt::format("'{}' is no kind of query; known: describe, train, evaluate", kind));
+    }
+  }
+  return policy;
+}
+
+template <class F>
+void TakeHex(Reader* reader, const std::string& key, F* out) {
+  const auto value = F::FromHexText(reader->String(key));
+  if (value) {
+    *out = *value;
+  } else {
+    reader->Refuse(key, "must be 64 hexadecimal digits, as `consilium-node join` wrote them");
+  }
+}
+
+}  // namespace
+
+std::filesystem::path ConfigFile(const std::filesystem::path& directory) { return directory / "node.toml"; }
+std::filesystem::path EnrollFrameFile(const std::filesystem::path& directory) { return directory / "enroll.frame"; }
+
+Status WriteConfig(const std::filesystem::path& directory, const Config& config) {
+  const std::string text = fmt::format(R"(# Consilium's node at this hospital. A change takes effect at the next start.
+
+[hospital]
+name = {}
+
+[coordinator]
+endpoint = {}
+server_key = "{}"
+roster_fingerprint = "{}"
+
+# This site's policy. It overrides every plan: what it forbids is refused here, whatever an officer approves.
+[policy]
+# minimum_patients = 10        # Fewer patients here: no study.
+# minimum_hospitals = 2        # Fewer hospitals in a sum: no contribution.
+# kinds = ["describe", "train", "evaluate"]
+# researchers = []             # Names as in plans; empty: any.
+
+[log]
+level = {}                 # debug, info, warning, error
+)",
+                                       TomlString(config.name), TomlString(config.endpoint), config.server_key.Hex(),
+                                       config.roster_fingerprint.Hex(), TomlString(config.log_level));
+  return WriteFileAtomic(ConfigFile(directory), View(text), 0600);
+}
+
+Result<Config> LoadConfig(const std::filesystem::path& directory) {
+  const std::filesystem::path path = ConfigFile(directory);
+  const auto bytes = ReadFile(path, kMaxConfig);
+  if (!bytes && bytes.error().code == Code::kNotFound) {
+    return Fail(Code::kNotFound, fmt::format("{0} has joined no federation; ask its officer for a token (consilium invite NAME) and "
+                                             "type: consilium-node join {0}", directory.string()));
+  }
+  if (!bytes) return std::unexpected(bytes.error());
+  const std::string file = path.string();
+  const Value root = TRY(ParseToml(Text(*bytes), file));
+  Config config;
+  Reader top(root, file, "");
+  const auto section = [&](const char* name) { const Value* v = top.Take(name); return v == nullptr ? Value(Value::Object()) : *v; };
+  const Value hospital = section("hospital"), coordinator = section("coordinator"), policy = section("policy"), log = section("log");
+  Reader h(hospital, file, "hospital"), c(coordinator, file, "coordinator"), p(policy, file, "policy"), l(log, file, "log");
+  config.name = h.String("name");
+  config.endpoint = c.String("endpoint");
+  TakeHex(&c, "server_key", &config.server_key);
+  TakeHex(&c, "roster_fingerprint", &config.roster_fingerprint);
+  config.policy = ReadPolicy(&p);
+  config.log_level = l.Choice("level", {"debug", "info", "warning", "error"}, config.log_level);
+  for (Reader* reader : {&top, &h, &c, &p, &l}) TRY(reader->Finish());
+  return config;
+}
+
+Result<Keys> MakeKeys(const std::filesystem::path& directory) {
+  TRY(EnsurePrivateDirectory(directory / "keys"));
+  const Secret passphrase = TRY(Passphrase(directory, true));
+  Keys keys{IdentityKey::Generate(), CurveKey::Generate(), IdentityKey::Generate()};
+  TRY(SaveSecret(KeyFile(directory, "identity"), keys.identity.seed(), passphrase.view()));
+  TRY(SaveSecret(KeyFile(directory, "transport"), keys.transport.secret(), passphrase.view()));
+  TRY(SaveSecret(KeyFile(directory, "officer"), keys.officer.seed(), passphrase.view()));
+  return keys;
+}
+
+Result<Keys> LoadKeys(const std::filesystem::path& directory) {
+  TRY(EnsurePrivateDirectory(directory));
+  TRY(EnsurePrivateDirectory(directory / "keys"));
+  for (const char* name : {"identity", "transport", "officer"}) TRY(RequirePrivateFile(KeyFile(directory, name)));
+  const Secret passphrase = TRY(Passphrase(directory, false));
+  const Secret identity = TRY(LoadSecret(KeyFile(directory, "identity"), passphrase.view()));
+  const Secret transport = TRY(LoadSecret(KeyFile(directory, "transport"), passphrase.view()));
+  const Secret officer = TRY(LoadSecret(KeyFile(directory, "officer"), passphrase.view()));
+  return Keys{IdentityKey::FromSeed(identity.view()), CurveKey::FromSecret(transport.view()), IdentityKey::FromSeed(officer.view())};
+}
+
+}  // namespace consilium::node

@@ -1,0 +1,236 @@
+#include "hospital_node/daemon.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <thread>
+
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "common/http/server.h"
+#include "common/storage/blobs.h"
+#include "common/storage/database.h"
+#include "common/transport/connection.h"
+#include "common/transport/loop.h"
+#include "common/wire/codec.h"
+#include "hospital_node/enrolment.h"
+#include "hospital_node/workbench.h"
+
+namespace consilium::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxFrameFile = 16 * 1024;
+
+fs::path DatabaseFile(const fs::path& directory) { return directory / "database"; }
+fs::path ControlSocket(const fs::path& directory) { return fs::absolute(directory) / "control.sock"; }
+
+LogLevel Level(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  return name == "error" ? LogLevel::kError : LogLevel::kInfo;
+}
+
+// Everything that lives while the service does, destroyed in reverse.
+struct Running {
+  std::unique_ptr<Database> database;
+  std::unique_ptr<FileBlobs> blobs;
+  std::unique_ptr<Workbench> workbench;
+  std::unique_ptr<Service> service;
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<HttpServer> control;
+};
+
+Status OpenService(const fs::path& directory, const Config& config, const Keys& keys, Running* running) {
+  running->database = TRY(Database::Open(DatabaseFile(directory)));
+  running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
+  running->workbench = MakeWorkbench();
+  ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
+                         .transport = keys.transport.public_key(),
+                         .server_key = config.server_key,
+                         .roster_fingerprint = config.roster_fingerprint,
+                         .name = config.name,
+                         .build = std::string(kVersion),
+                         .policy = config.policy,
+                         .stored = TRY(running->database->Load()),
+                         .storage = running->database.get(),
+                         .blobs = running->blobs.get(),
+                         .workbench = running->workbench.get()};
+  running->service = TRY(Service::Create(std::move(options), Now{BootClock::now(), WallMilliseconds()}));
+  return {};
+}
+
+// ---- join ----
+
+// The frame that an earlier call made, when there is one; it must be this token's.
+Result<Bytes> KeptFrame(const fs::path& directory, const TransportKey& token_key) {
+  Bytes frame = TRY(ReadFile(EnrollFrameFile(directory), kMaxFrameFile));
+  const Enroll kept = TRY(ReadEnroll(frame));
+  if (kept.token != token_key) {
+    return Fail(Code::kConflict, fmt::format("{0} was begun with another token; give that one again, or start anew: rm -r {0}",
+                                             directory.string()));
+  }
+  return frame;
+}
+
+
+Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys) {
+  Enroll enroll{.token = token_key.public_key(),
+                .name = token.name,
+                .identity = keys.identity.verify_key(),
+                .transport = keys.transport.public_key(),
+                .officer = keys.officer.verify_key(),
+                .roster_fingerprint = token.roster_fingerprint,
+                .membership = {}};
+  const Bytes membership = MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer);
+  enroll.membership = SignMembership(membership, keys.identity).signature;
+  return EncodeFrame(enroll, keys.identity);
+}
+
+Status SendEnrolment(const fs::path& directory, const Token& token, const CurveKey& token_key, Bytes frame) {
+  const auto database = TRY(Database::Open(DatabaseFile(directory)));
+  const auto blobs = TRY(FileBlobs::Open(directory / "blobs"));
+  std::optional<Status> outcome;
+  EnrolmentOptions options{.frame = std::move(frame), .name = token.name, .endpoint = token.endpoint,
+                           .server_key = token.server, .roster_fingerprint = token.roster_fingerprint};
+  LoopOptions loop_options;
+  loop_options.core = std::make_unique<Enrolment>(std::move(options), &outcome);
+  loop_options.storage = database.get();
+  loop_options.blobs = blobs.get();
+  loop_options.link = TRY(Connection::Start({.endpoint = token.endpoint, .key = &token_key, .server_key = token.server}));
+  Loop loop(std::move(loop_options));
+  InstallStopSignals(&loop);
+  const Status ran = loop.Run();
+  InstallStopSignals(nullptr);
+  if (!ran) return ran;
+  if (!outcome) return Fail(Code::kUnreachable, "interrupted before the coordinator answered; type the same command again");
+  return *outcome;
+}
+
+// ---- requests ----
+
+Result<HttpReply> Offline(const fs::path& directory, RequestReceived request) {
+  const Config config = TRY(LoadConfig(directory));
+  SetLogLevel(LogLevel::kWarning);
+  const Keys keys = TRY(LoadKeys(directory));
+  Running running;
+  TRY(OpenService(directory, config, keys, &running));
+  Reply reply = TRY(RunOnce(*running.service, *running.database, *running.blobs, std::move(request)));
+  return HttpReply{reply.status, reply.content_type, std::string(Text(reply.body))};
+}
+
+// "/v1/results?study=abc" -> path and query, as the HTTP server would hand them over.
+RequestReceived MakeRequest(const std::string& method, const std::string& target, const Value& body) {
+  RequestReceived request;
+  request.method = method;
+  request.local = true;
+  request.body = body;
+  const auto question = target.find('?');
+  request.path = target.substr(0, question);
+  if (question == std::string::npos) return request;
+  std::string rest = target.substr(question + 1);
+  const auto equals = rest.find('=');
+  if (equals != std::string::npos) request.query[rest.substr(0, equals)] = rest.substr(equals + 1);
+  return request;
+}
+
+Result<HttpReply> Perform(const fs::path& directory, const std::string& method, const std::string& target, const Value& body) {
+  TRY(LoadConfig(directory));
+  constexpr int kTries = 20;  // A daemon that starts or stops holds the lock without answering for a moment.
+  for (int i = 0;; ++i) {
+    const auto lock = DirectoryLock::Take(directory);
+    if (lock) return Offline(directory, MakeRequest(method, target, body));
+    if (lock.error().code != Code::kConflict) return std::unexpected(lock.error());
+    HttpClient client = HttpClient::Unix(ControlSocket(directory));
+    client.SetPatience(std::chrono::minutes(10));  // Reading and checking a large table takes its time.
+    auto reply = method == "GET" ? client.Get(target) : client.Post(target, body);
+    if (reply || reply.error().code != Code::kUnreachable || i == kTries) return reply;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+}  // namespace
+
+Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
+  const Token token = TRY(ParseToken(token_text));
+  const CurveKey token_key = TokenKey(token);
+  TRY(EnsurePrivateDirectory(directory));
+  const DirectoryLock lock = TRY(DirectoryLock::Take(directory));
+
+  std::error_code ignored;
+  if (!fs::exists(EnrollFrameFile(directory), ignored)) {
+    if (fs::exists(ConfigFile(directory), ignored)) {
+      return Fail(Code::kConflict, fmt::format("{} belongs to a federation already; choose another directory", directory.string()));
+    }
+    const Keys made = TRY(MakeKeys(directory));
+    TRY(WriteFileAtomic(EnrollFrameFile(directory), MakeFrame(token, token_key, made), 0600));
+  }
+  Bytes frame = TRY(KeptFrame(directory, token_key.public_key()));
+  const Enroll enroll = TRY(ReadEnroll(frame));
+  const Joined joined{token.name, token.endpoint, Fingerprint(enroll.identity, enroll.transport)};
+  if (fs::exists(ConfigFile(directory), ignored)) return joined;  // A second call after all went well.
+  TRY(SendEnrolment(directory, token, token_key, std::move(frame)));
+  Config config;
+  config.name = token.name;
+  config.endpoint = token.endpoint;
+  config.server_key = token.server;
+  config.roster_fingerprint = token.roster_fingerprint;
+  TRY(WriteConfig(directory, config));
+  return joined;
+}
+
+Status RunDaemon(const fs::path& directory, const RunOptions& options) {
+  const Config config = TRY(LoadConfig(directory));
+  TRY(EnsurePrivateDirectory(directory));
+  const DirectoryLock lock = TRY(DirectoryLock::Take(directory));
+  if (!options.log_file.empty()) SetLogFile(options.log_file);
+  SetLogLevel(Level(config.log_level));
+
+  Running running;
+  {
+    const Keys keys = TRY(LoadKeys(directory));
+    TRY(OpenService(directory, config, keys, &running));
+    LoopOptions loop;
+    loop.core = std::move(running.service);
+    loop.storage = running.database.get();
+    loop.blobs = running.blobs.get();
+    loop.link = TRY(Connection::Start({.endpoint = config.endpoint, .key = &keys.transport, .server_key = config.server_key}));
+    running.loop = std::make_unique<Loop>(std::move(loop));
+  }
+  HttpOptions control;
+  control.listen = ControlSocket(directory).string();
+  control.local = true;
+  control.patience = std::chrono::minutes(10);
+  control.handler = [loop = running.loop.get()](RequestReceived request, std::function<void(Reply)> done) {
+    loop->Submit(std::move(request), std::move(done));
+  };
+  running.control = TRY(HttpServer::Start(std::move(control)));
+  InstallStopSignals(running.loop.get());
+  Log(LogLevel::kInfo, "started", {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kVersion)}});
+
+  const Status ended = running.loop->Run();
+  InstallStopSignals(nullptr);
+  running.control->Stop();
+  if (ended) {
+    Log(LogLevel::kInfo, "stopped");
+  } else {
+    Log(LogLevel::kError, "stopped", {{"reason", ended.error().what}});
+  }
+  if (running.loop->JobsAbandoned()) {
+    std::fflush(nullptr);
+    _exit(ended ? 0 : ExitStatus(ended.error().code));
+  }
+  return ended;
+}
+
+Result<Value> Ask(const fs::path& directory, const std::string& method, const std::string& path, const Value& body) {
+  return JsonOf(TRY(Perform(directory, method, path, body)));
+}
+Result<std::string> AskText(const fs::path& directory, const std::string& path) {
+  return BodyOf(TRY(Perform(directory, "GET", path, {})));
+}
+
+}  // namespace consilium::node

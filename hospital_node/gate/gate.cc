@@ -1,0 +1,140 @@
+#include "hospital_node/gate/gate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/twin.h"
+
+namespace consilium::node {
+namespace {
+
+bool Contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+
+// The kinds of query that a plan can ask.
+std::vector<std::string> KindsOf(const Plan& plan) {
+  if (plan.task == Plan::Task::kDescribe) return {"describe"};
+  std::vector<std::string> kinds = {"train", "evaluate"};
+  if (plan.standardize == "federated" || plan.impute == "mean") kinds.emplace_back("describe");  // The moments.
+  return kinds;
+}
+
+// U: ascending members of the named roster, none revoked since, all shown at approval, this hospital among them.
+Reason JudgeCohort(const Invitation& invitation, const SitePolicy& policy) {
+  const std::vector<std::uint32_t>& cohort = invitation.invite->cohort;
+  if (invitation.named == nullptr || invitation.current == nullptr) return Reason::kCohort;
+  if (!std::ranges::is_sorted(cohort) || std::ranges::adjacent_find(cohort) != cohort.end()) return Reason::kCohort;
+  for (const std::uint32_t number : cohort) {
+    const Member* member = invitation.current->ByNumber(number);
+    if (invitation.named->ByNumber(number) == nullptr || member == nullptr || member->revoked) return Reason::kCohort;
+    if (number > invitation.pinned_members) return Reason::kCohort;  // Nobody here has seen this hospital's fingerprint.
+  }
+  if (!std::ranges::binary_search(cohort, invitation.own_number)) return Reason::kCohort;
+  // A sum of one is that hospital's data, whatever plan and policy say.
+  const std::uint32_t least = std::max({2U, invitation.plan->minimum_hospitals, policy.minimum_hospitals});
+  return cohort.size() < least ? Reason::kTooFewHospitals : Reason::kNone;
+}
+
+bool InputsGiven(const Invite& invite, const Query& query) {
+  for (const auto& [name, root] : query.params["inputs"].AsObject()) {
+    const bool given = std::ranges::any_of(invite.inputs, [&](const Blob& blob) { return blob.root.Hex() == root.AsString(); });
+    if (!given) return false;
+  }
+  return invite.inputs.size() <= query.params["inputs"].AsObject().size();
+}
+
+// The query is one that the plan can ask; bounds and lengths block by block.
+Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
+  const Query& query = *invitation.query;
+  const Plan& plan = *invitation.plan;
+  if (query.plan != invitation.invite->study || query.round != invitation.invite->round) return Reason::kQueryNotDerived;
+  if (!Contains(policy.allowed_kinds, query.kind)) return Reason::kPolicy;
+  if (!Contains(KindsOf(plan), query.kind) || query.release != ReleaseTo::kSum) return Reason::kQueryNotDerived;
+  for (const Block& block : query.blocks) {
+    if (block.role == Role::kDelta && block.bound > plan.update_bound) return Reason::kQueryNotDerived;
+    if (block.sigma != 0) return Reason::kQueryNotDerived;  // Mode none adds no noise.
+  }
+  return InputsGiven(*invitation.invite, query) ? Reason::kNone : Reason::kQueryNotDerived;
+}
+
+}  // namespace
+
+Status JudgePlan(const Plan& plan, const SitePolicy& policy) {
+  for (const std::string& kind : KindsOf(plan)) {
+    if (Contains(policy.allowed_kinds, kind)) continue;
+    return Fail(Code::kRefused, fmt::format("the plan asks queries of kind \"{}\", which this site's policy does not allow; to "
+                                            "allow them, add it to allowed_kinds in node.toml and restart", kind));
+  }
+  if (!policy.allowed_researchers.empty() && !Contains(policy.allowed_researchers, plan.researcher)) {
+    return Fail(Code::kRefused, fmt::format("the plan's researcher is \"{}\", which this site's policy does not allow; to allow "
+                                            "this researcher, add the name to allowed_researchers in node.toml and restart",
+                                            plan.researcher));
+  }
+  return {};
+}
+
+Plan Stricter(Plan plan, const SitePolicy& policy) {
+  plan.minimum_patients = std::max(plan.minimum_patients, policy.minimum_patients);
+  return plan;
+}
+
+Reason JudgeConsent(const ParticipantRecord& record) {
+  if (!Omitted(Twin::kApproval) && record.consent != ParticipantRecord::Consent::kApproved) {
+    return record.consent == ParticipantRecord::Consent::kRejected ? Reason::kRejected : Reason::kNotApproved;
+  }
+  switch (record.phase) {
+    case StudyPhase::kComplete:
+    case StudyPhase::kFailed: return Reason::kWrongState;
+    case StudyPhase::kAborted: return Reason::kAborted;
+    default: return Reason::kNone;
+  }
+}
+
+Reason Judge(const Invitation& invitation, const ParticipantRecord& record, const SitePolicy& policy, const Ledger& ledger) {
+  if (const Reason reason = JudgeConsent(record); reason != Reason::kNone) return reason;
+  if (ledger.locked()) return Reason::kLocked;
+  if (const Reason reason = JudgeCohort(invitation, policy); reason != Reason::kNone) return reason;
+  if (const Reason reason = JudgeQuery(invitation, policy); reason != Reason::kNone) return reason;
+  const auto& researchers = policy.allowed_researchers;
+  if (!researchers.empty() && !Contains(researchers, invitation.plan->researcher)) return Reason::kPolicy;
+  if (invitation.invite->last_release != record.last_release) return Reason::kChain;
+  if (!Omitted(Twin::kBudget) && !ledger.Covers(invitation.invite->study, invitation.invite->attempt)) return Reason::kBudget;
+  return Reason::kNone;
+}
+
+Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const Digest& context, const SumClient& client,
+                          BlobStore* blobs) {
+  EncodeReport report;
+  Bytes words = TRY(Encode(query, raw, &report));
+  client.Mask(words, 0);
+  Sealed sealed;
+  sealed.context_ = context;
+  sealed.saturated_ = report.saturated;
+  sealed.not_finite_ = report.not_finite;
+  if (words.size() <= kInlineBlob) {
+    sealed.vector_ = InlineBlob(words);
+    return sealed;
+  }
+  sealed.vector_.leaves = BlobLeaves(words);
+  sealed.vector_.bytes = words.size();
+  sealed.vector_.root = TRY(blobs->Put(words));
+  return sealed;
+}
+
+std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite, const Query& query, std::int64_t wall_ms,
+                                      ParticipantRecord* record) {
+  record->last_attempt = invite.attempt;
+  record->last_round = invite.round;
+  record->context = sealed.context();
+  record->contribution = sealed.vector();
+  if (query.kind == "train") record->last_query = invite.query.content;
+  if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
+  return LedgerRow{LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
+}
+
+std::optional<Offer> Gate::OfferOf(const StudyId& study, const ParticipantRecord& record) {
+  if (record.contribution.bytes == 0) return std::nullopt;
+  return Offer{study, record.last_attempt, record.context, record.contribution};
+}
+
+}  // namespace consilium::node

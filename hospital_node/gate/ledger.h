@@ -1,0 +1,58 @@
+// The hospital's ledger: which attempts of which study were reserved, committed and released. It is a hash chain, rebuilt
+// from its rows at start; a chain that is broken, that goes back or that the records are ahead of is locked: nothing is
+// computed here until an officer has looked.
+//
+//   RESERVE 1..T at approval -> COMMIT a..a with every attempt joined -> RELEASE of what was not used, at the end
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "common/turn/turn.h"
+#include "common/wire/records.h"
+
+namespace consilium::node {
+
+inline constexpr std::string_view kLedgerChain = "ledger";
+inline constexpr std::string_view kNoMechanism = "none";  // No differential privacy: attempts are counted all the same.
+
+class Ledger {
+ public:
+  struct Account {  // Of one study.
+    std::string mechanism;
+    std::uint32_t reserved = 0;        // Attempts 1..reserved.
+    std::uint32_t committed = 0;       // How many.
+    std::uint32_t last_committed = 0;
+    std::uint32_t released_from = 0;   // Attempts from here on were given back; 0 when none.
+    [[nodiscard]] std::uint32_t released() const { return released_from == 0 ? 0 : reserved - released_from + 1; }
+  };
+
+  // Rows 1..head.seq as stored. Whatever is wrong with them locks.
+  static Ledger Load(const Storage* storage, const ChainHead& head);
+
+  // The records say that this study's last joined attempt is `last_attempt`; a ledger that knows of fewer (a restored copy)
+  // or more locks.
+  void Confirm(const StudyId& study, std::uint32_t last_attempt);
+
+  // Reserved and not given back.
+  [[nodiscard]] bool Covers(const StudyId& study, std::uint32_t attempt) const;
+  [[nodiscard]] const Account* Find(const StudyId& study) const;
+  [[nodiscard]] const std::map<StudyId, Account>& accounts() const { return accounts_; }
+  [[nodiscard]] const ChainHead& head() const { return head_; }
+  [[nodiscard]] bool locked() const { return !lock_.empty(); }
+  [[nodiscard]] const std::string& lock() const { return lock_; }  // Why, for people; "" when it is not.
+
+  // The write that appends this row; wall time never goes back below the last row's. Not while locked.
+  AppendChain Append(LedgerRow row);
+
+ private:
+  Status Take(const LedgerRow& row);
+  void Lock(std::string why);
+
+  std::map<StudyId, Account> accounts_;
+  ChainHead head_;
+  std::int64_t last_wall_ms_ = 0;
+  std::string lock_;
+};
+
+}  // namespace consilium::node

@@ -1,0 +1,96 @@
+// consilium-node: what each hospital runs.
+#include <CLI/CLI.hpp>
+
+#include "common/base/version.h"
+#include "common/transport/loop.h"
+#include "hospital_node/commands.h"
+#include "hospital_node/daemon.h"
+
+namespace consilium::node {
+namespace {
+
+struct Options {
+  bool json = false;
+  std::string directory = "/var/lib/consilium/node";
+  std::string token_file, plan, officer, study;
+  DataOptions data;
+  RunOptions run;
+};
+
+CLI::App* Add(CLI::App* parent, Options* options, const std::string& name, const std::string& about, const std::string& example) {
+  CLI::App* app = parent->add_subcommand(name, about);
+  app->add_option("DIR", options->directory, "This node's directory")->capture_default_str();
+  app->add_flag("--json", options->json, "One JSON document on stdout");
+  app->footer("Example:\n  " + example);
+  return app;
+}
+
+void AddData(CLI::App* app, DataOptions* data) {
+  app->add_option("NAME", data->name, "The data set's name, as plans call it")->required();
+  app->add_option("--csv", data->csv, "A CSV file, or a folder whose files match the schema's pattern")->required();
+  app->add_option("--schema", data->schema, "The schema that the data must fit")->required();
+}
+
+int Main(int argc, char** argv) {
+  TuneAllocator();
+  Options o;
+  CLI::App app("A hospital's own program: data stay here, and nothing is computed that was not approved here.", "consilium-node");
+  app.set_version_flag("--version", std::string(kVersion));
+  app.require_subcommand(1);
+  app.footer("Example:\n  consilium-node join DIR < token\n  consilium-node run DIR\n"
+             "  consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml\n  consilium-node plan approve DIR");
+
+  CLI::App* join = Add(&app, &o, "join", "Enrol with a token, read from standard input", "consilium-node join DIR < token");
+  join->add_option("--token-file", o.token_file, "A 0600 file that holds the token, instead of standard input");
+  CLI::App* run = Add(&app, &o, "run", "Run the daemon until SIGTERM", "consilium-node run DIR");
+  run->add_option("--log", o.run.log_file, "Append the log to this file instead of stderr");
+  CLI::App* status = Add(&app, &o, "status", "What the node is doing", "consilium-node status DIR --json");
+  CLI::App* budget = Add(&app, &o, "budget", "What the ledger says has left, per study", "consilium-node budget DIR");
+  CLI::App* results = Add(&app, &o, "results", "This hospital's own figures of finished studies", "consilium-node results DIR");
+  results->add_option("STUDY", o.study, "Only this study");
+
+  CLI::App* data = app.add_subcommand("data", "The hospital's data sets")->require_subcommand(1);
+  CLI::App* check = Add(data, &o, "check", "Read and check a table; nothing is registered",
+                        "consilium-node data check DIR cohort --csv patients.csv --schema cohort.toml");
+  CLI::App* add = Add(data, &o, "add", "Check a table and register it",
+                      "consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml");
+  AddData(check, &o.data);
+  AddData(add, &o.data);
+  CLI::App* data_list = Add(data, &o, "list", "The registered data sets", "consilium-node data list DIR");
+
+  CLI::App* plan = app.add_subcommand("plan", "Consent to studies")->require_subcommand(1);
+  CLI::App* plan_list = Add(plan, &o, "list", "The plans offered to this hospital", "consilium-node plan list DIR");
+  CLI::App* show = Add(plan, &o, "show", "A plan in plain words", "consilium-node plan show DIR heart");
+  CLI::App* approve = Add(plan, &o, "approve", "Let a study compute here", "consilium-node plan approve DIR heart --officer 'Dr. Muster'");
+  CLI::App* reject = Add(plan, &o, "reject", "Refuse a study", "consilium-node plan reject DIR heart");
+  for (CLI::App* command : {show, approve, reject}) {
+    command->add_option("PLAN", o.plan, "Name or id; may be left out when one plan waits for consent");
+  }
+  for (CLI::App* command : {approve, reject}) command->add_option("--officer", o.officer, "Who decides; the user's name otherwise");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const Terminal terminal("consilium-node", o.json);
+  if (const Status started = StartCrypto(); !started) return terminal.Fail(started.error());
+  if (run->parsed()) {
+    const Status ended = RunDaemon(o.directory, o.run);
+    return ended ? 0 : terminal.Fail(ended.error());
+  }
+  if (join->parsed()) return JoinCommand(terminal, o.directory, o.token_file);
+  if (status->parsed()) return StatusCommand(terminal, o.directory);
+  if (budget->parsed()) return BudgetCommand(terminal, o.directory);
+  if (results->parsed()) return ResultsCommand(terminal, o.directory, o.study);
+  if (check->parsed() || add->parsed()) return DataCommand(terminal, o.directory, o.data, check->parsed());
+  if (data_list->parsed()) return DataListCommand(terminal, o.directory);
+  if (plan_list->parsed()) return PlanListCommand(terminal, o.directory);
+  if (show->parsed()) return PlanShowCommand(terminal, o.directory, o.plan);
+  return PlanDecideCommand(terminal, o.directory, o.plan, o.officer, approve->parsed());
+}
+
+}  // namespace
+}  // namespace consilium::node
+
+int main(int argc, char** argv) { return consilium::node::Main(argc, argv); }

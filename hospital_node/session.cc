@@ -1,0 +1,322 @@
+// The session with the coordinator: greeting, rosters, heartbeats, transfers, and messages that wait for a blob.
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+#include "hospital_node/core.h"
+
+namespace consilium::node {
+namespace {
+
+constexpr Duration kShortestPeriod = std::chrono::milliseconds(100), kLongestPeriod = std::chrono::seconds(60);
+constexpr std::size_t kFramesBeforeRoster = 8;
+
+// The founding roster comes in a message that is signed by the key inside it. What the fingerprint on the token names is
+// trusted, so its server key may verify the message. Nullopt when this is not such a message.
+std::optional<VerifyKey> FoundingKey(ByteView frame, const Digest& fingerprint) {
+  const auto envelope = OpenEnvelope(frame);
+  if (!envelope) return std::nullopt;
+  const auto message = ParsePayload(envelope->payload);
+  const auto* update = message ? std::get_if<RosterUpdate>(&*message) : nullptr;
+  if (update == nullptr || update->first != 0 || update->rosters.empty()) return std::nullopt;
+  const auto roster0 = ParseSignedRoster(update->rosters.front().content);
+  if (!roster0 || roster0->hash() != fingerprint) return std::nullopt;
+  const auto chain = RosterChain::Found(*roster0, fingerprint);
+  if (!chain) return std::nullopt;
+  return chain->current().server_identity;
+}
+
+Phase PhaseOf(Participant::Stage stage, bool pulled) {
+  switch (stage) {
+    case Participant::Stage::kIdle: return Phase::kIdle;
+    case Participant::Stage::kJoining:
+    case Participant::Stage::kComputing: return Phase::kComputing;
+    case Participant::Stage::kOffered: return pulled ? Phase::kUploading : Phase::kOffering;
+    case Participant::Stage::kReceipted: return Phase::kWaiting;
+  }
+  return Phase::kIdle;
+}
+
+}  // namespace
+
+void NodeCore::OnConnected() {
+  if (session_.connected) OnLost("replaced by a new connection");
+  session_ = {};
+  session_.connected = true;
+  session_.heard = now_.instant;
+  session_.lost.clear();
+  told_.clear();
+  Log(LogLevel::kInfo, "connected", {{"server_key", options_.server_key.Hex()}});
+  SendHello();
+  inbox_.OnPeerConnected(options_.server_key);
+}
+
+void NodeCore::SendHello() {
+  Hello hello;
+  hello.build = options_.build;
+  hello.rosters = chain_ ? chain_->links().size() : 0;
+  for (const auto& [id, participant] : studies_) hello.studies.push_back(participant.mark());
+  hello.ledger = ledger_.head();
+  SendMessage(hello);
+}
+
+void NodeCore::OnLost(std::string reason) {
+  if (session_.connected) inbox_.OnPeerLost(options_.server_key);
+  session_ = {};
+  session_.lost = std::move(reason);
+  before_roster_.clear();
+  queue_.clear();
+  Log(LogLevel::kWarning, "disconnected", {{"reason", session_.lost}});
+}
+
+void NodeCore::CloseSession(const std::string& reason) {
+  if (!session_.connected) return;
+  OnLost(reason);
+  result_.disconnects.push_back({options_.server_key, reason});
+}
+
+void NodeCore::OnFrame(const Bytes& frame) {
+  if (!session_.connected) return;  // Of a session that was closed.
+  if (IsChunk(frame)) return OnChunkFrame(frame);
+  if (!chain_) return OnFrameBeforeRoster(frame);
+  auto message = ReadFrame(frame, chain_->current().server_identity);
+  if (!message) {
+    const Reason reason = message.error().code == Code::kUnauthorised ? Reason::kBadSignature : Reason::kMalformed;
+    Log(LogLevel::kWarning, "bad_message", {{"reason", std::string(Name(reason))}, {"why", message.error().what}});
+    SendMessage(Refused{reason, {}, 0});
+    return CloseSession(std::string(Name(reason)));
+  }
+  session_.heard = now_.instant;
+  OnMessage(std::move(*message), frame);
+}
+
+void NodeCore::OnFrameBeforeRoster(const Bytes& frame) {
+  const auto key = FoundingKey(frame, options_.roster_fingerprint);
+  if (!key) {
+    if (before_roster_.size() >= kFramesBeforeRoster) return CloseSession("no founding roster with the fingerprint of the token");
+    before_roster_.push_back(frame);
+    return;
+  }
+  auto message = ReadFrame(frame, *key);
+  if (!message) return CloseSession("the founding roster's message is not signed by its server key");
+  TakeRosters(std::get<RosterUpdate>(*message));
+  for (const Bytes& earlier : std::exchange(before_roster_, {})) OnFrame(earlier);
+}
+
+void NodeCore::OnMessage(Message message, const Bytes& frame) {
+  if (!session_.greeted && !std::holds_alternative<Welcome>(message) && !std::holds_alternative<Refused>(message) &&
+      !std::holds_alternative<RosterUpdate>(message)) {
+    return SendMessage(Refused{Reason::kWrongState, {}, 0});
+  }
+  if (const auto* welcome = std::get_if<Welcome>(&message)) return OnWelcome(*welcome);
+  if (const auto* refused = std::get_if<Refused>(&message)) return OnRefused(*refused);
+  if (const auto* pull = std::get_if<Pull>(&message)) return OnPull(*pull);
+  if (const auto* release = std::get_if<Release>(&message)) return OnRelease(*release, frame);
+  if (std::holds_alternative<Heartbeat>(message)) return;
+  const bool queued = std::holds_alternative<RosterUpdate>(message) || std::holds_alternative<PlanOffer>(message) ||
+                      std::holds_alternative<Invite>(message);
+  if (queued) return Queue(std::move(message));
+  Participant* participant = nullptr;
+  if (const auto* receipt = std::get_if<Receipt>(&message)) {
+    if ((participant = Find(receipt->study)) != nullptr) participant->OnReceipt(*receipt);
+  } else if (const auto* abandon = std::get_if<Abandon>(&message)) {
+    Log(LogLevel::kInfo, "abandoned", {{"study", abandon->study.Hex()}, {"attempt", std::to_string(abandon->attempt)},
+                                       {"reason", std::string(Name(abandon->reason))}});
+    if ((participant = Find(abandon->study)) != nullptr) participant->OnAbandon(*abandon);
+  } else if (const auto* state = std::get_if<StudyState>(&message)) {
+    Log(LogLevel::kInfo, "study_state", {{"study", state->study.Hex()}, {"phase", std::string(Name(state->phase))}});
+    if ((participant = Find(state->study)) != nullptr) participant->OnStudyState(*state, Here());
+  } else {
+    Log(LogLevel::kWarning, "unexpected_message", {{"kind", std::string(KindName(message))}});
+    return SendMessage(Refused{Reason::kWrongState, {}, 0});
+  }
+  if (participant != nullptr) Carry(*participant);
+}
+
+void NodeCore::OnWelcome(const Welcome& welcome) {
+  if (welcome.version < kVersionLow || welcome.version > kVersionHigh) return CloseSession("no common protocol version");
+  session_.greeted = true;
+  session_.period = std::clamp<Duration>(std::chrono::milliseconds(welcome.heartbeat_ms), kShortestPeriod, kLongestPeriod);
+  session_.next_beat = now_.instant + session_.period;
+  Log(LogLevel::kInfo, "welcome", {{"federation", welcome.federation}, {"build", welcome.build},
+                                   {"enrolled", welcome.enrolled ? "yes" : "no"}});
+  for (const auto& [id, participant] : studies_) {
+    if (const auto verdict = participant.Verdict()) SendMessage(*verdict);
+  }
+}
+
+void NodeCore::OnRefused(const Refused& refused) {
+  Log(LogLevel::kWarning, "refused", {{"reason", std::string(Name(refused.reason))}, {"study", refused.study.Hex()},
+                                      {"attempt", std::to_string(refused.attempt)}});
+  if (refused.reason == Reason::kVersion) CloseSession("no common protocol version: install the coordinator's version here");
+}
+
+bool NodeCore::TakeRosters(const RosterUpdate& update) {
+  for (std::size_t i = 0; i < update.rosters.size(); ++i) {
+    const std::uint64_t seq = update.first + i;
+    const std::uint64_t held = chain_ ? chain_->links().size() : 0;
+    if (seq < held) continue;
+    auto signed_roster = ParseSignedRoster(update.rosters[i].content);
+    Status taken;
+    if (!signed_roster) {
+      taken = std::unexpected(signed_roster.error());
+    } else if (seq > held) {
+      taken = Fail(Code::kProtocol, "a version is missing before it");
+    } else if (chain_) {
+      taken = chain_->Extend(*signed_roster);
+    } else if (auto founded = RosterChain::Found(*signed_roster, options_.roster_fingerprint); founded) {
+      chain_ = std::move(*founded);
+    } else {
+      taken = std::unexpected(founded.error());
+    }
+    if (!taken) {
+      Log(LogLevel::kError, "roster_refused", {{"seq", std::to_string(seq)}, {"why", taken.error().what}});
+      CloseSession("a roster that does not continue the chain");
+      return false;
+    }
+    result_.transaction.emplace_back(PutState{"roster", fmt::format("{:020}", seq), Encode(*signed_roster)});
+    Audit("roster", Value().Set("seq", seq).Set("hash", chain_->hash().Hex()));
+    Log(LogLevel::kInfo, "roster", {{"seq", std::to_string(seq)}, {"hash", chain_->hash().Hex()}});
+  }
+  if (chain_) {
+    const Member* self = chain_->current().ByTransport(options_.transport);
+    number_ = self == nullptr ? 0 : self->number;
+  }
+  return true;
+}
+
+// ---- transfers ----
+
+void NodeCore::OnPull(const Pull& pull) {
+  auto chunk = outbox_.OnPull(options_.server_key, pull);
+  if (!chunk) {  // Late, after the attempt's end: harmless.
+    Log(LogLevel::kInfo, "pull_refused", {{"why", chunk.error().what}});
+    return SendMessage(Refused{Reason::kWrongState, {}, 0});
+  }
+  result_.sends.emplace_back(std::move(*chunk));
+}
+
+void NodeCore::OnChunkFrame(const Bytes& frame) {
+  auto chunk = ReadChunk(frame);
+  if (!chunk) return CloseSession("a chunk that does not parse");
+  const Digest root = chunk->root;
+  auto taken = inbox_.OnChunk(options_.server_key, std::move(*chunk));
+  if (!taken) {
+    Log(LogLevel::kWarning, "bad_chunk", {{"why", taken.error().what}});
+    return CloseSession("a chunk that was not asked for or does not match its hash");
+  }
+  session_.heard = now_.instant;
+  const auto control = assembling_.find(root);
+  if (control != assembling_.end()) {
+    std::ranges::copy(taken->write.bytes, control->second.begin() + static_cast<std::ptrdiff_t>(taken->write.offset));
+    if (!taken->complete) return;
+    assembled_.insert(assembling_.extract(control));
+    return ServeQueue();
+  }
+  result_.blob_writes.push_back(std::move(taken->write));
+  if (!taken->complete) return;
+  result_.blob_seals.push_back(root);
+  sealed_now_.insert(root);
+  kept_.insert(root);
+  OnBlobWhole();
+}
+
+// ---- messages that wait ----
+
+// True when the content is here. A blob that is too large to ride inside its message is pulled into memory first.
+bool NodeCore::Assemble(Blob* blob) {
+  if (blob->leaves.empty()) return true;
+  if (const auto whole = assembled_.find(blob->root); whole != assembled_.end()) {
+    blob->content = whole->second;
+    return true;
+  }
+  if (!assembling_.contains(blob->root)) {
+    assembling_.emplace(blob->root, Bytes(blob->bytes));
+    inbox_.Start(options_.server_key, *blob);
+  }
+  return false;
+}
+
+void NodeCore::Queue(Message message) {
+  const auto too_large = [](const Blob& blob) { return blob.bytes > kMaxControlBlob; };
+  bool refuse = queue_.size() >= kMaxWaiting;
+  if (const auto* update = std::get_if<RosterUpdate>(&message)) refuse |= std::ranges::any_of(update->rosters, too_large);
+  if (const auto* offer = std::get_if<PlanOffer>(&message)) refuse |= too_large(offer->plan);
+  if (const auto* invite = std::get_if<Invite>(&message)) refuse |= too_large(invite->query);
+  if (refuse) return SendMessage(Refused{Reason::kBusy, {}, 0});
+  queue_.push_back(std::move(message));
+  ServeQueue();
+}
+
+// In order: an invitation may need the roster before it.
+void NodeCore::ServeQueue() {
+  while (!queue_.empty()) {
+    Message& message = queue_.front();
+    bool ready = true;
+    if (auto* update = std::get_if<RosterUpdate>(&message)) {
+      for (Blob& blob : update->rosters) ready = Assemble(&blob) && ready;
+    } else if (auto* offer = std::get_if<PlanOffer>(&message)) {
+      ready = Assemble(&offer->plan);
+    } else if (auto* invite = std::get_if<Invite>(&message)) {
+      ready = Assemble(&invite->query);
+    }
+    if (!ready) return;
+    const Message next = std::move(message);
+    queue_.erase(queue_.begin());
+    if (const auto* update = std::get_if<RosterUpdate>(&next)) {
+      if (!TakeRosters(*update)) return;
+    } else if (const auto* offer = std::get_if<PlanOffer>(&next)) {
+      OnPlanOffer(*offer);
+    } else if (const auto* invite = std::get_if<Invite>(&next)) {
+      OnInvite(*invite);
+    }
+  }
+  assembled_.clear();
+}
+
+// ---- heartbeats ----
+
+Heartbeat NodeCore::BeatOf(const Participant& participant) const {
+  const Blob& contribution = participant.record().contribution;
+  Heartbeat beat;
+  beat.study = participant.id();
+  const std::uint64_t pulled = contribution.leaves.empty() ? 0 : outbox_.PulledBytes(contribution.root, options_.server_key);
+  beat.phase = PhaseOf(participant.stage(), pulled > 0);
+  if (participant.stage() == Participant::Stage::kOffered) {
+    beat.bytes_done = pulled;
+    beat.bytes_total = contribution.bytes;
+  }
+  return beat;
+}
+
+// At once for every study whose phase changed; when due, for the busiest one.
+void NodeCore::Beat(bool due) {
+  if (!session_.greeted) return;
+  Heartbeat busiest;
+  bool told = false;
+  for (const auto& [id, participant] : studies_) {
+    const Heartbeat beat = BeatOf(participant);
+    Phase& before = told_.try_emplace(id, Phase::kIdle).first->second;
+    if (before != beat.phase) {
+      before = beat.phase;
+      SendMessage(beat);
+      told = true;
+    }
+    if (beat.phase > Phase::kIdle && (busiest.phase == Phase::kIdle || beat.phase < busiest.phase)) busiest = beat;
+  }
+  if (due && !told) SendMessage(busiest);
+  if (due || told) session_.next_beat = now_.instant + session_.period;
+}
+
+void NodeCore::OnTime() {
+  if (!session_.connected) return;
+  if (now_.instant - session_.heard >= kMissedHeartbeats * session_.period) return CloseSession("the coordinator is silent");
+  if (session_.greeted && now_.instant >= session_.next_beat) Beat(true);
+}
+
+std::optional<Instant> NodeCore::NextDeadline() const {
+  if (!session_.connected) return std::nullopt;
+  const Instant lost = session_.heard + kMissedHeartbeats * session_.period;
+  return session_.greeted ? std::min(lost, session_.next_beat) : lost;
+}
+
+}  // namespace consilium::node

@@ -1,0 +1,243 @@
+// The studies at this hospital: messages to participants, their effects, the jobs and the blobs that they need.
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "hospital_node/core.h"
+
+namespace consilium::node {
+namespace {
+
+// A blob's content in a job: from the message, or from the store.
+Result<Bytes> Content(const Blob& blob, const BlobStore* blobs) {
+  if (blob.leaves.empty()) return blob.content;
+  Bytes content(blob.bytes);
+  TRY(blobs->Read(blob.root, 0, content));
+  return content;
+}
+
+struct Computation {
+  Plan plan;
+  DataSetSpec spec;
+  Query query;
+  std::vector<Blob> inputs;
+  Digest context;
+  const Workbench* workbench = nullptr;
+  BlobStore* blobs = nullptr;
+};
+
+Result<Sealed> ComputeAndSeal(const Computation& task) {
+  std::map<Digest, Bytes> inputs;
+  for (const Blob& blob : task.inputs) inputs[blob.root] = TRY(Content(blob, task.blobs));
+  const RawContribution raw = TRY(task.workbench->Compute(task.plan, task.spec, task.query, inputs));
+  return Gate::Seal(task.query, raw, task.context, PlainClient(), task.blobs);
+}
+
+struct Conclusion {
+  Plan plan;
+  DataSetSpec spec;
+  Bytes last_query;
+  Blob model;
+  const Workbench* workbench = nullptr;
+  const BlobStore* blobs = nullptr;
+};
+
+Result<Value> OwnFigures(const Conclusion& task) {
+  const Query query = TRY(ParseQuery(task.last_query));
+  const Bytes model = TRY(Content(task.model, task.blobs));
+  return task.workbench->OwnResults(task.plan, task.spec, query, model);
+}
+
+}  // namespace
+
+bool NodeCore::OnPlanOffer(PlanOffer offer) {
+  if (Participant* known = Find(offer.study); known != nullptr) {
+    if (const auto verdict = known->Verdict()) SendMessage(*verdict);
+    return true;
+  }
+  if (studies_.size() >= kMaxStudies) {
+    SendMessage(Refused{Reason::kBusy, offer.study, 0});
+    return false;
+  }
+  auto participant = Participant::Offered(offer.study, offer.plan.content);
+  if (!participant) {
+    Log(LogLevel::kWarning, "plan_refused", {{"study", offer.study.Hex()}, {"why", participant.error().what}});
+    SendMessage(Refused{Reason::kMalformed, offer.study, 0});
+    return false;
+  }
+  Log(LogLevel::kInfo, "plan_offered", {{"study", offer.study.Hex()}, {"name", participant->plan().name},
+                                        {"warning", Warning(participant->plan())}});
+  Carry(studies_.emplace(offer.study, std::move(*participant)).first->second);
+  return true;
+}
+
+bool NodeCore::OnInvite(Invite invite) {
+  Participant* participant = Find(invite.study);
+  if (participant == nullptr) {
+    SendMessage(Decline{invite.study, invite.attempt, Reason::kUnknownStudy});
+    return false;
+  }
+  Log(LogLevel::kInfo, "invited", {{"study", invite.study.Hex()}, {"round", std::to_string(invite.round)},
+                                   {"attempt", std::to_string(invite.attempt)},
+                                   {"cohort", std::to_string(invite.cohort.size())}});
+  participant->OnInvite(invite, Here());
+  Carry(*participant);
+  return true;
+}
+
+void NodeCore::OnRelease(const Release& release, const Bytes& frame) {
+  Participant* participant = Find(release.study);
+  if (participant == nullptr || !participant->Approved()) {
+    Log(LogLevel::kInfo, "release_ignored", {{"study", release.study.Hex()}, {"seq", std::to_string(release.seq)}});
+    return;
+  }
+  Log(LogLevel::kInfo, "release", {{"study", release.study.Hex()}, {"seq", std::to_string(release.seq)},
+                                   {"round", std::to_string(release.round)}, {"last", release.last ? "yes" : "no"}});
+  participant->OnRelease(release, Blake2b(frame), Here());
+  Carry(*participant);
+}
+
+void NodeCore::Carry(Participant& participant) {
+  for (Effect& effect : participant.TakeEffects()) {
+    if (auto* charge = std::get_if<Charge>(&effect)) {
+      result_.transaction.emplace_back(ledger_.Append(std::move(charge->row)));
+    } else if (auto* say = std::get_if<Say>(&effect)) {
+      if (const auto* offer = std::get_if<Offer>(&say->message); offer != nullptr && !offer->vector.leaves.empty()) {
+        outbox_.Serve(offer->vector.root, offer->vector.bytes, options_.server_key);
+        kept_.insert(offer->vector.root);
+      }
+      SendMessage(say->message);
+    } else if (auto* note = std::get_if<Note>(&effect)) {
+      const Value& reason = note->fields["reason"];
+      Log(reason.IsNull() ? LogLevel::kInfo : LogLevel::kWarning, note->event,
+          {{"study", participant.id().Hex()}, {"attempt", std::to_string(note->fields["attempt"].AsInteger())},
+           {"reason", reason.AsString()}});
+      Audit(note->event, std::move(note->fields));
+    } else if (std::holds_alternative<Fetch>(effect)) {
+      TryCompute(participant);
+    } else {
+      TryConclude(participant);
+    }
+  }
+}
+
+// ---- blobs ----
+
+bool NodeCore::IsHere(const Blob& blob) const {
+  return blob.leaves.empty() || sealed_now_.contains(blob.root) || options_.blobs->Has(blob.root);
+}
+
+bool NodeCore::Obtain(const std::vector<Blob>& blobs) {
+  bool all = true;
+  for (const Blob& blob : blobs) {
+    if (IsHere(blob)) {
+      if (!blob.leaves.empty()) kept_.insert(blob.root);
+      continue;
+    }
+    inbox_.Start(options_.server_key, blob);
+    all = false;
+  }
+  return all;
+}
+
+void NodeCore::OnBlobWhole() {
+  for (auto& [id, participant] : studies_) {
+    if (participant.stage() == Participant::Stage::kJoining) TryCompute(participant);
+    TryConclude(participant);
+  }
+}
+
+// Blobs that no study needs any more. Not while a computation runs: it may just have put the same bytes again.
+void NodeCore::DropUnused() {
+  if (kept_.empty()) return;
+  if (std::ranges::any_of(jobs_, [](const auto& job) { return std::holds_alternative<ComputeJob>(job.second); })) return;
+  std::set<Digest> needed;
+  for (const auto& [id, participant] : studies_) {
+    needed.insert(participant.record().contribution.root);
+    if (!participant.Ended() || participant.LacksResults()) needed.insert(participant.record().model.root);
+    if (!participant.standing()) continue;
+    for (const Blob& blob : participant.standing()->invite.inputs) needed.insert(blob.root);
+  }
+  for (auto root = kept_.begin(); root != kept_.end();) {
+    if (needed.contains(*root)) {
+      ++root;
+      continue;
+    }
+    outbox_.Stop(*root);
+    result_.blob_drops.push_back(*root);
+    root = kept_.erase(root);
+  }
+}
+
+// ---- jobs ----
+
+void NodeCore::TryCompute(Participant& participant) {
+  const auto& standing = participant.standing();
+  if (!standing || participant.stage() != Participant::Stage::kJoining || !Obtain(standing->invite.inputs)) return;
+  const auto data_set = data_sets_.find(participant.plan().dataset);
+  if (data_set == data_sets_.end()) {
+    participant.DeclineStanding(Reason::kDataUnfit);
+    return Carry(participant);
+  }
+  auto task = std::make_shared<const Computation>(Computation{Stricter(participant.plan(), options_.policy), data_set->second.spec,
+                                                              standing->query, standing->invite.inputs, standing->context,
+                                                              options_.workbench, options_.blobs});
+  participant.OnInputs();
+  Log(LogLevel::kInfo, "computing", {{"study", participant.id().Hex()}, {"kind", task->query.kind},
+                                     {"attempt", std::to_string(standing->invite.attempt)}});
+  StartJob(ComputeJob{participant.id(), standing->context}, [task] { return std::any(ComputeAndSeal(*task)); });
+}
+
+void NodeCore::TryConclude(Participant& participant) {
+  if (!participant.LacksResults() || results_failed_.contains(participant.id())) return;
+  const auto running = [&](const auto& job) {
+    const auto* results = std::get_if<ResultsJob>(&job.second);
+    return results != nullptr && results->study == participant.id();
+  };
+  const auto data_set = data_sets_.find(participant.plan().dataset);
+  if (data_set == data_sets_.end() || std::ranges::any_of(jobs_, running)) return;
+  const ParticipantRecord& record = participant.record();
+  if (!Obtain({record.model})) return;
+  auto task = std::make_shared<const Conclusion>(Conclusion{Stricter(participant.plan(), options_.policy), data_set->second.spec,
+                                                            record.last_query, record.model, options_.workbench, options_.blobs});
+  StartJob(ResultsJob{participant.id()}, [task] { return std::any(OwnFigures(*task)); });
+}
+
+void NodeCore::OnJob(const JobFinished& finished) {
+  const auto found = jobs_.find(finished.job);
+  if (found == jobs_.end()) return;
+  const Job job = std::move(found->second);
+  jobs_.erase(found);
+  if (const auto* compute = std::get_if<ComputeJob>(&job)) return OnComputed(*compute, finished.result);
+  if (const auto* preflight = std::get_if<PreflightJob>(&job)) return OnPreflight(*preflight, finished.result);
+  if (const auto* results = std::get_if<ResultsJob>(&job)) return OnResults(*results, finished.result);
+  OnDataChecked(std::get<DataJob>(job), finished.result);
+}
+
+void NodeCore::OnComputed(const ComputeJob& job, const std::any& result) {
+  const auto& sealed = std::any_cast<const Result<Sealed>&>(result);
+  if (!sealed) Log(LogLevel::kError, "failed_here", {{"study", job.study.Hex()}, {"why", sealed.error().what}});
+  if (sealed && !sealed->vector().leaves.empty()) kept_.insert(sealed->vector().root);
+  Participant* participant = Find(job.study);
+  if (participant == nullptr || !participant->OnJob(job.context, sealed, Here())) return;
+  if (sealed) {
+    Log(LogLevel::kInfo, "sealed", {{"study", job.study.Hex()}, {"bytes", std::to_string(sealed->vector().bytes)},
+                                    {"saturated", std::to_string(sealed->saturated())},
+                                    {"not_finite", std::to_string(sealed->not_finite())}});
+  }
+  Carry(*participant);
+}
+
+void NodeCore::OnResults(const ResultsJob& job, const std::any& result) {
+  const auto& figures = std::any_cast<const Result<Value>&>(result);
+  Participant* participant = Find(job.study);
+  if (participant == nullptr) return;
+  if (!figures) {
+    results_failed_.insert(job.study);
+    Log(LogLevel::kError, "results_failed", {{"study", job.study.Hex()}, {"why", figures.error().what}});
+    return;
+  }
+  participant->OnResults(*figures);
+  Carry(*participant);
+}
+
+}  // namespace consilium::node
