@@ -280,6 +280,7 @@ void CoordinatorCore::OnChunkFrame(const PeerKey& peer, const Bytes& frame) {
   const Digest root = chunk->root;
   auto taken = inbox_.OnChunk(peer, std::move(*chunk));
   if (!taken) return RefusePeer(peer, Reason::kMalformed, true);
+  if (taken->write.bytes.empty()) return;  // Asked for before the attempt ended; nobody wants it now.
   result_.blob_writes.push_back(std::move(taken->write));
   if (!taken->complete) return;
   result_.blob_seals.push_back(root);
@@ -344,6 +345,7 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
 
 void CoordinatorCore::OnPull(const PeerKey& peer, const Pull& pull) {
   auto chunk = outbox_.OnPull(peer, pull);
+  if (!chunk && chunk.error().code == Code::kNotFound) return;  // The pull crossed with the end of the offer.
   if (!chunk) return RefusePeer(peer, Reason::kWrongState, false);
   result_.sends.emplace_back(std::move(*chunk));
 }
