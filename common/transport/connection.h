@@ -14,6 +14,7 @@ struct ConnectionOptions {
   std::string endpoint;  // "tcp://HOST:PORT"
   const CurveKey* key = nullptr;  // This node's; read during Start only.
   TransportKey server_key;
+  Duration connect_timeout = std::chrono::seconds(10);
   Duration handshake = std::chrono::seconds(5);
   Duration heartbeat = std::chrono::seconds(10);
   Duration heartbeat_timeout = std::chrono::seconds(30);

@@ -50,7 +50,7 @@ class Loop {
 // SIGTERM and SIGINT call loop->Stop(), SIGPIPE is ignored. Null: they do nothing any more. One loop a process.
 void InstallStopSignals(Loop* loop);
 
-// One request without a loop, for offline commands: turns the core, carries out every effect but sends, and runs its
+// One request without a loop, for offline commands that hold the directory's lock (so it counts as local): turns the core, carries out every effect but sends, and runs its
 // jobs on this thread, until the reply is there. kIo when storage fails, kConflict when the core never answers.
 Result<Reply> RunOnce(Core& core, Storage& storage, BlobStore& blobs, RequestReceived request);
 

@@ -1,0 +1,324 @@
+#include "common/transport/loop.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "common/base/log.h"
+#include "common/transport/socket.h"
+#include "common/turn/reply.h"
+
+namespace consilium {
+namespace {
+
+Now ReadClocks() { return {BootClock::now(), WallMilliseconds()}; }
+
+// Everything that must be durable before a turn's sends leave, in turn.h's order.
+Status Persist(const TurnResult& result, Storage& storage, BlobStore& blobs) {
+  for (const BlobWrite& write : result.blob_writes) TRY(blobs.Write(write));
+  for (const Digest& root : result.blob_seals) TRY(blobs.Seal(root));
+  if (!result.transaction.empty()) TRY(storage.Commit(result.transaction));
+  for (const Digest& root : result.blob_drops) {
+    // A file too many does no harm.
+    if (const Status dropped = blobs.Drop(root); !dropped) Log(LogLevel::kWarning, "blob_not_dropped", {{"reason", dropped.error().what}});
+  }
+  return {};
+}
+
+// Jobs in the order of their start, on a few threads; results are fetched by the loop.
+class Workers {
+ public:
+  Workers(unsigned count, int wake) : wake_(wake) {
+    for (unsigned i = 0; i < count; ++i) threads_.emplace_back([this] { Work(); });
+  }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+  ~Workers() {
+    Cancel();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void Start(Run run) {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    queue_.push_back(std::move(run));
+    changed_.notify_one();
+  }
+  std::vector<JobFinished> TakeFinished() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(finished_, {});
+  }
+  // Jobs that have not started never will.
+  void Cancel() {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    queue_.clear();
+    changed_.notify_all();
+  }
+  // False when some are still running after `patience`.
+  bool Settle(Duration patience) {
+    std::unique_lock lock(mutex_);
+    return idle_.wait_for(lock, patience, [this] { return running_ == 0; });
+  }
+
+ private:
+  void Work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      Run run = std::move(queue_.front());
+      queue_.pop_front();
+      ++running_;
+      lock.unlock();
+      std::any result = run.work();
+      run.work = nullptr;  // What it holds is released before the loop hears of its end.
+      lock.lock();
+      --running_;
+      finished_.push_back({run.job, std::move(result)});
+      idle_.notify_all();
+      const std::uint64_t one = 1;
+      CHECK(write(wake_, &one, sizeof one) == sizeof one || errno == EAGAIN);
+    }
+  }
+
+  const int wake_;
+  std::mutex mutex_;
+  std::condition_variable changed_, idle_;
+  std::deque<Run> queue_;
+  std::vector<JobFinished> finished_;
+  unsigned running_ = 0;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+struct Loop::Impl {
+  LoopOptions options;
+  int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  std::atomic<bool> stop = false;
+  std::optional<Workers> workers;
+  bool abandoned = false;
+
+  std::mutex mutex;  // Guards the next four.
+  bool ended = false;
+  std::uint64_t last_request = 0;
+  std::deque<RequestReceived> requests;
+  std::map<std::uint64_t, std::function<void(Reply)>> waiting;
+
+  std::deque<Event> pending;  // Events beyond one turn's limit.
+  std::optional<Instant> next_turn;
+
+  explicit Impl(LoopOptions given) : options(std::move(given)) {
+    CHECK(options.core != nullptr && options.storage != nullptr && options.blobs != nullptr && wake >= 0);
+    workers.emplace(std::max(options.workers, 1U), wake);
+  }
+  ~Impl() {
+    workers.reset();
+    close(wake);
+  }
+
+  void Wake() {
+    const std::uint64_t one = 1;
+    // A full counter wakes too; write is the only call, so that a signal handler may come here.
+    if (write(wake, &one, sizeof one) < 0) return;
+  }
+
+  [[nodiscard]] long PollMilliseconds() const {
+    if (!pending.empty()) return 0;
+    std::optional<Instant> until = next_turn;
+    if (options.link != nullptr) {
+      if (const auto deadline = options.link->NextDeadline()) until = until ? std::min(*until, *deadline) : *deadline;
+    }
+    if (!until) return -1;
+    const Duration left = *until - BootClock::now();
+    if (left <= Duration::zero()) return 0;
+    // Rounded up, or the last millisecond would be spent polling; in steps, since poll's clock stands still in suspend.
+    return std::min<long>(static_cast<long>((left.count() + 999) / 1000), 60'000);
+  }
+
+  void Wait() {
+    std::vector<zmq_pollitem_t> items = {{nullptr, wake, ZMQ_POLLIN, 0}};
+    if (options.link != nullptr) {
+      for (void* socket : options.link->Sockets()) items.push_back({socket, 0, ZMQ_POLLIN, 0});
+    }
+    zmq_poll(items.data(), static_cast<int>(items.size()), PollMilliseconds());
+    std::uint64_t count = 0;
+    if (read(wake, &count, sizeof count) < 0) CHECK(errno == EAGAIN || errno == EINTR);
+  }
+
+  void Collect() {
+    for (JobFinished& finished : workers->TakeFinished()) pending.emplace_back(std::move(finished));
+    {
+      const std::lock_guard lock(mutex);
+      for (RequestReceived& request : requests) pending.emplace_back(std::move(request));
+      requests.clear();
+    }
+    if (options.link == nullptr) return;
+    const std::size_t room = kMaxEventsPerTurn - std::min(pending.size(), kMaxEventsPerTurn - 1);
+    for (Event& event : options.link->Receive(room, BootClock::now())) pending.push_back(std::move(event));
+  }
+
+  std::vector<Event> NextEvents() {
+    const std::size_t count = std::min(pending.size(), kMaxEventsPerTurn);
+    std::vector<Event> out(std::make_move_iterator(pending.begin()), std::make_move_iterator(pending.begin() + static_cast<std::ptrdiff_t>(count)));
+    pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
+    return out;
+  }
+
+  void Answer(Reply reply) {
+    std::function<void(Reply)> done;
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = waiting.find(reply.request);
+      if (found == waiting.end()) return;
+      done = std::move(found->second);
+      waiting.erase(found);
+    }
+    done(std::move(reply));
+  }
+
+  void CarryOut(TurnResult result) {
+    if (options.link != nullptr) {
+      for (const auto& send : result.sends) {
+        if (const auto* chunk = std::get_if<SendChunk>(&send)) {
+          options.link->Transmit(*chunk, *options.blobs);
+        } else {
+          options.link->Transmit(std::get<Send>(send));
+        }
+      }
+    }
+    for (consilium::Run& run : result.runs) workers->Start(std::move(run));
+    for (Reply& reply : result.replies) Answer(std::move(reply));
+    if (options.link == nullptr) return;
+    if (result.admit) options.link->Admit(*result.admit);
+    for (const Disconnect& one : result.disconnects) options.link->Disconnect(one.peer, one.reason);
+  }
+
+  Status TurnUntilStopped() {
+    for (bool first = true; !stop; first = false) {
+      if (!first) {
+        Wait();
+        Collect();
+        const bool due = next_turn && BootClock::now() >= *next_turn;
+        if (pending.empty() && !due) continue;
+      }
+      TurnResult result = options.core->Turn(NextEvents(), ReadClocks());
+      TRY(Persist(result, *options.storage, *options.blobs));
+      next_turn = result.wake;
+      const bool last = result.stop;
+      CarryOut(std::move(result));
+      if (last) break;
+    }
+    return {};
+  }
+
+  void End() {
+    workers->Cancel();
+    std::map<std::uint64_t, std::function<void(Reply)>> left;
+    {
+      const std::lock_guard lock(mutex);
+      ended = true;
+      left.swap(waiting);
+      requests.clear();
+    }
+    for (auto& [id, done] : left) done(Stopping(id));
+    if (options.link != nullptr) options.link->Stop();
+    abandoned = !workers->Settle(options.job_grace);
+    if (abandoned) Log(LogLevel::kWarning, "jobs_abandoned");
+  }
+
+  static Reply Stopping(std::uint64_t id) {
+    return ErrorReply(id, {Code::kUnreachable, "the daemon is stopping; start it again and repeat the command"});
+  }
+};
+
+Loop::Loop(LoopOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Loop::~Loop() = default;
+
+Status Loop::Run() {
+  const Status done = impl_->TurnUntilStopped();
+  if (!done) Log(LogLevel::kError, "storage_failed", {{"reason", done.error().what}});
+  impl_->End();
+  return done;
+}
+
+void Loop::Submit(RequestReceived request, std::function<void(Reply)> done) {
+  std::uint64_t id = 0;
+  bool ended = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    id = request.id = ++impl_->last_request;
+    ended = impl_->ended;
+    if (!ended) {
+      impl_->waiting.emplace(id, std::move(done));
+      impl_->requests.push_back(std::move(request));
+    }
+  }
+  if (ended) return done(Impl::Stopping(id));
+  impl_->Wake();
+}
+
+void Loop::Stop() {
+  impl_->stop = true;
+  impl_->Wake();
+}
+
+bool Loop::JobsAbandoned() const { return impl_->abandoned; }
+
+namespace {
+std::atomic<Loop*> signalled = nullptr;
+
+void OnStopSignal(int /*signal*/) {
+  const int before = errno;
+  if (Loop* loop = signalled.load()) loop->Stop();
+  errno = before;
+}
+}  // namespace
+
+void InstallStopSignals(Loop* loop) {
+  signalled = loop;
+  struct sigaction action {};
+  action.sa_handler = OnStopSignal;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
+Result<Reply> RunOnce(Core& core, Storage& storage, BlobStore& blobs, RequestReceived request) {
+  constexpr int kMaxTurns = 1000;
+  const std::uint64_t id = request.id = 1;
+  request.local = true;
+  std::vector<Event> events;
+  events.emplace_back(std::move(request));
+  for (int turns = 0; turns < kMaxTurns && !events.empty(); ++turns) {
+    TurnResult result = core.Turn(std::exchange(events, {}), ReadClocks());
+    TRY(Persist(result, storage, blobs));
+    for (Reply& reply : result.replies) {
+      if (reply.request == id) return std::move(reply);
+    }
+    for (const Run& run : result.runs) events.emplace_back(JobFinished{run.job, run.work()});
+  }
+  return Fail(Code::kConflict, "this command needs the running daemon; start it with: ... run DIR");
+}
+
+void TuneAllocator() {
+  // 32 MiB is the largest threshold that glibc accepts; without mmap at all larger blocks stay in the heap too.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_ARENA_MAX, 4);
+}
+
+}  // namespace consilium
