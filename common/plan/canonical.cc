@@ -1,6 +1,8 @@
 // A plan's canonical form, its id, and what follows from it.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/plan/plan.h"
 
 namespace consilium {
@@ -87,9 +89,17 @@ Bytes Canonical(const Plan& plan) {
 
 StudyId Plan::id() const { return StudyId{Blake2b(Canonical(*this)).bytes}; }
 
+bool NeedsMoments(const Plan& plan) {
+  if (plan.task != Plan::Task::kTrain || (plan.standardize != "federated" && plan.impute != "mean")) return false;
+  return std::any_of(plan.features.begin(), plan.features.end(), [&](const std::string& name) {
+    const Column* column = plan.schema.Find(name);
+    return column != nullptr && column->type == Column::Type::kNumber;
+  });
+}
+
 std::uint32_t TotalSums(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return 1;
-  const std::uint32_t moments = plan.standardize == "federated" || plan.impute == "mean" ? 1 : 0;
+  const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
   const std::uint32_t every = plan.evaluate_every;
   const std::uint32_t evaluations = every == 0 ? 1 : plan.rounds / every + (plan.rounds % every == 0 ? 0 : 1);
   return moments + plan.rounds + evaluations;

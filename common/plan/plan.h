@@ -93,6 +93,8 @@ std::string Summary(const Plan& plan);
 // The short form of the same warning for every screen, report and log header; "" when there is nothing to warn of.
 std::string Warning(const Plan& plan);
 
+// Whether training begins with a sum of counts, means and spreads: imputation or scale need them of some number.
+bool NeedsMoments(const Plan& plan);
 // How many sums the plan needs when nothing fails: Algorithm::TotalSteps.
 std::uint32_t TotalSums(const Plan& plan);
 

@@ -77,9 +77,9 @@ std::string WhatLeaves(const Plan& plan) {
                        "    deviation and a histogram of {} bins; for a category or label the count of each value.\n",
                        plan.describe_bins);
   } else {
-    const std::uint32_t moments = plan.standardize == "federated" || plan.impute == "mean" ? 1 : 0;
+    const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
     const std::uint32_t evaluations = TotalSums(plan) - moments - plan.rounds;
-    if (moments > 0) out += "  * 1 sum: for each column used, the count, the mean and the spread of its values, to bring hospitals to one scale.\n";
+    if (moments > 0) out += "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to one scale.\n";
     out += fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n", Many(plan.rounds, "sum"),
                        Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
     out += fmt::format("  * {}: how good the model is on patients held back ({}), as counts and histograms of its scores.\n",

@@ -1,0 +1,90 @@
+// What each kind of query asks, derived from the plan: one place for the coordinator, which builds queries, and for the
+// hospitals, which refuse any that the plan does not lead to.
+//
+//   kind      ring  blocks (then "contributors")
+//   describe  u64   present rows patients; per column NAME/present NAME/count NAME/missing, then
+//                   number: NAME/sum NAME/sumsq [NAME/hist]   category: NAME/levels   label: NAME/positive
+//   train     u32   delta (d + 1, times the weight) weight
+//   evaluate  u64   present rows positives correct brier log_loss hist_positive hist_negative
+//
+// Numbers travel mapped to [-1, 1] by their declared range. A suppressed cell is present = 0 and zeros.
+#pragma once
+
+#include <optional>
+
+#include "common/plan/plan.h"
+#include "common/query/query.h"
+
+namespace consilium {
+
+inline constexpr double kRowCap = 1 << 22;         // No data set is read beyond it, so that counts have a bound.
+inline constexpr double kLogLossCap = 28;          // Above RowLogLoss's largest value.
+inline constexpr std::uint64_t kScoreBins = 8192;  // Of the predicted probability.
+
+// A double as JSON gives it back: whole numbers are integers.
+Value Number(double v);
+Value Numbers(const std::vector<double>& values);
+
+// A declared range as middle and half width.
+struct Range {
+  double middle = 0, half = 1;
+};
+Range RangeOf(const Column& column);
+
+// How a feature becomes design columns; each vector has one entry per design column. Categories are one-hot and stay
+// 0 or 1 (impute 0, mean 0, sd 1): a missing category has all of its columns 0, as the reference level has.
+struct Preprocessing {
+  std::vector<double> impute;    // For a missing number.
+  std::vector<double> mean, sd;  // x = (value - mean) / sd. Empty with standardize = "site": each hospital's own.
+  bool operator==(const Preprocessing&) const = default;
+};
+struct DesignSource {  // Where a design column comes from.
+  const Column* column = nullptr;
+  int level = -1;  // Categories: this level is 1.
+};
+std::vector<DesignSource> DesignSources(const Plan& plan);  // As DesignColumns(plan), which names them.
+// Mean and sample standard deviation of one column, pooled.
+struct Moments {
+  double mean = 0, sd = 0;
+};
+// Whether the plan's preprocessing needs pooled moments, and of which columns.
+std::vector<std::string> MomentColumns(const Plan& plan);
+// `moments` by column name; a column without one takes its declared range. An sd of 0 counts as 1.
+Preprocessing MakePreprocessing(const Plan& plan, const std::map<std::string, Moments>& moments);
+Value ToValue(const Preprocessing& preprocessing);
+// kProtocol unless it is what the plan allows: right lengths, finite, sd above 0, declared values as declared.
+Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& value);
+
+// The queries. `model` is the root of the parameter blob.
+struct DescribeRequest {
+  std::vector<std::string> columns;
+  std::uint32_t bins = 0;   // 0: no histograms.
+  bool train_only = false;  // The labelled rows of the training side.
+};
+Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint32_t hospitals);
+DescribeRequest DescribeRequestOf(const Plan& plan);  // The one that the plan leads to.
+Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing, std::uint32_t hospitals);
+Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing, std::uint32_t hospitals);
+
+// For hospitals: the query is one that this plan leads to, with these very blocks at scales that fit one number of
+// hospitals. kProtocol otherwise.
+struct ModelRequest {
+  std::uint32_t round = 0;
+  Digest model;
+  Preprocessing preprocessing;
+};
+Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query);
+Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query);
+Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query);
+
+// One column's summary in an answer to a describe query. Quantiles are interpolated in the histogram.
+struct ColumnSummary {
+  const Column* column = nullptr;
+  std::int64_t from = 0;  // Hospitals that were not suppressed.
+  std::int64_t count = 0, missing = 0, positive = 0;
+  std::optional<double> mean, sd, q25, median, q75;  // sd: of the sample (n - 1).
+  std::vector<std::int64_t> levels;
+};
+std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& request, const Query& query, const Answer& answer);
+
+}  // namespace consilium

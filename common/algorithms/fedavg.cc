@@ -1,0 +1,230 @@
+// Federated averaging. The walk through the answers:
+//
+//   [moments] -> round 1 -> ... -> round r -> [evaluation] -> ... -> round R -> evaluation
+//
+// moments when the preprocessing needs them; an evaluation every `evaluate_every` rounds and at the end.
+#include "common/algorithms/fedavg.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "common/algorithms/derive.h"
+#include "common/base/check.h"
+#include "common/model/metrics.h"
+#include "common/model/parameters.h"
+
+namespace consilium {
+namespace {
+
+enum class Kind : std::uint8_t { kMoments, kTrain, kEvaluate };
+struct Stop {
+  Kind kind;
+  std::uint32_t round;
+};
+
+std::vector<Stop> Itinerary(const Plan& plan) {
+  std::vector<Stop> out;
+  if (!MomentColumns(plan).empty()) out.push_back({Kind::kMoments, 0});
+  for (std::uint32_t round = 1; round <= plan.rounds; ++round) {
+    out.push_back({Kind::kTrain, round});
+    const bool due = plan.evaluate_every > 0 && round % plan.evaluate_every == 0;
+    if (due || round == plan.rounds) out.push_back({Kind::kEvaluate, round});
+  }
+  return out;
+}
+
+// What hospitals receive is float32; the coordinator goes on from the very same numbers.
+double AsSent(double v) { return static_cast<double>(static_cast<float>(v)); }
+
+bool AllFinite(const std::vector<double>& values) {
+  for (const double v : values) {
+    if (!std::isfinite(v)) return false;
+  }
+  return true;
+}
+
+Value ShareOf(double part, double whole) { return whole > 0 ? Number(part / whole) : Value(); }
+
+class FedAvg : public Algorithm {
+ public:
+  explicit FedAvg(const Plan& plan) : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignSources(plan).size())) {
+    state_.results = Value().Set("rounds", Value::Array{}).Set("evaluations", Value::Array{});
+    state_.vectors["global"].assign(SizeOf(layout_), 0.0);
+    if (stops_.front().kind != Kind::kMoments) SetPreprocessing(MakePreprocessing(plan_, {}));
+  }
+
+  Status Restore(const AlgorithmState& state) {
+    const Status foreign = Fail(Code::kCorrupt, "the saved state does not belong to this plan's training");
+    const auto vector = [&](const char* name) {
+      const auto found = state.vectors.find(name);
+      return found == state.vectors.end() ? std::vector<double>() : found->second;
+    };
+    const bool ready = state.step > 0 || stops_.front().kind != Kind::kMoments;
+    const std::size_t columns = ready ? layout_.front().size() : 0, scaled = plan_.standardize == "site" ? 0 : columns;
+    if (state.step > stops_.size() || !state.results.Has("rounds") || !state.results.Has("evaluations")) return foreign;
+    if (vector("global").size() != SizeOf(layout_) || vector("impute").size() != columns) return foreign;
+    if (vector("mean").size() != scaled || vector("sd").size() != scaled) return foreign;
+    for (const auto& [name, values] : state.vectors) {
+      if (!AllFinite(values)) return foreign;
+    }
+    state_ = state;
+    for (const char* name : {"impute", "mean", "sd"}) {
+      if (ready) state_.vectors[name];  // An empty vector may have been left out of the stored state.
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::optional<Step> Next(std::uint32_t hospitals) const override {
+    if (state_.step == stops_.size()) return std::nullopt;
+    const Stop& stop = stops_[state_.step];
+    Step step;
+    if (stop.kind == Kind::kMoments) {
+      step.query = DescribeQuery(plan_, DescribeRequestOf(plan_), hospitals);
+    } else {
+      step.inputs.push_back(ParameterBlob(state_.vectors.at("global")));
+      const auto build = stop.kind == Kind::kTrain ? TrainQuery : EvaluateQuery;
+      step.query = build(plan_, stop.round, BlobRoot(step.inputs.front()), CurrentPreprocessing(), hospitals);
+    }
+    step.query.bases = state_.bases;
+    return step;
+  }
+
+  Status Absorb(const Query& query, const Answer& answer) override {
+    if (Status fits = CheckFits(query); !fits) return fits;
+    const Stop& stop = stops_[state_.step];
+    switch (stop.kind) {
+      case Kind::kMoments: AbsorbMoments(query, answer); break;
+      case Kind::kTrain: AbsorbRound(stop.round, answer); break;
+      case Kind::kEvaluate: AbsorbEvaluation(stop.round, answer); break;
+    }
+    state_.bases = {answer.digest()};
+    ++state_.step;
+    return {};
+  }
+
+  [[nodiscard]] AlgorithmState Save() const override { return state_; }
+  [[nodiscard]] std::uint32_t TotalSteps() const override { return static_cast<std::uint32_t>(stops_.size()); }
+  [[nodiscard]] Value Results() const override { return state_.results; }
+
+  [[nodiscard]] std::optional<Bytes> ModelFile() const override {
+    const std::size_t rounds = state_.results["rounds"].AsArray().size();
+    if (rounds == 0) return std::nullopt;
+    Value columns{Value::Array{}}, layout{Value::Array{}};
+    for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
+    for (const Tensor& tensor : layout_) layout.Push(Value().Set("name", tensor.name).Set("shape", Value(Value::Array{tensor.shape.front()})));
+    const std::map<std::string, std::string> metadata = {
+        {"plan", plan_.id().Hex()},
+        {"name", plan_.name},
+        {"model", plan_.model},
+        {"label", plan_.label},
+        {"rounds", std::to_string(rounds)},
+        {"layout", CanonicalJson(layout)},
+        {"design_columns", CanonicalJson(columns)},
+        {"standardize", plan_.standardize},
+        {"preprocessing", CanonicalJson(ToValue(CurrentPreprocessing()))},
+        {"warning", Warning(plan_)},
+    };
+    return WriteSafetensors(layout_, state_.vectors.at("global"), metadata);
+  }
+
+ private:
+  // The query must be the one that Next gives, for whatever number of hospitals.
+  Status CheckFits(const Query& query) const {
+    const std::optional<Step> expected = Next(1);
+    if (!expected) return Fail(Code::kProtocol, "the training is complete; no further answer belongs to it");
+    if (query.kind != expected->query.kind || query.params != expected->query.params || query.bases != expected->query.bases) {
+      return Fail(Code::kProtocol, "the answer belongs to another query");
+    }
+    if (query.kind == "describe") {
+      const auto read = ReadDescribeQuery(plan_, query);
+      return read ? Status{} : std::unexpected(read.error());
+    }
+    const auto read = query.kind == "train" ? ReadTrainQuery(plan_, query) : ReadEvaluateQuery(plan_, query);
+    return read ? Status{} : std::unexpected(read.error());
+  }
+
+  [[nodiscard]] Preprocessing CurrentPreprocessing() const {
+    return {state_.vectors.at("impute"), state_.vectors.at("mean"), state_.vectors.at("sd")};
+  }
+
+  void SetPreprocessing(const Preprocessing& preprocessing) {
+    state_.vectors["impute"] = preprocessing.impute;
+    state_.vectors["mean"] = preprocessing.mean;
+    state_.vectors["sd"] = preprocessing.sd;
+    Value columns{Value::Array{}};
+    for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
+    Value shown = ToValue(preprocessing);
+    shown.Set("columns", std::move(columns)).Set("standardize", plan_.standardize);
+    state_.results.Set("preprocessing", std::move(shown));
+  }
+
+  void AbsorbMoments(const Query& query, const Answer& answer) {
+    std::map<std::string, Moments> moments;
+    for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), query, answer)) {
+      if (summary.mean) moments[summary.column->name] = {*summary.mean, summary.sd.value_or(0)};
+    }
+    SetPreprocessing(MakePreprocessing(plan_, moments));
+  }
+
+  // global += sum_i w_i delta_i / sum_i w_i
+  void AbsorbRound(std::uint32_t round, const Answer& answer) {
+    const std::vector<double> deltas = answer.Values("delta");
+    const double weight = answer.Value1("weight");
+    std::vector<double>& global = state_.vectors["global"];
+    double squares = 0;
+    for (std::size_t i = 0; weight > 0 && i < global.size(); ++i) {
+      const double before = global[i];
+      global[i] = AsSent(before + deltas[i] / weight);
+      squares += (global[i] - before) * (global[i] - before);
+    }
+    Value entry;
+    entry.Set("round", round).Set("hospitals", answer.survivors().size());
+    entry.Set("weight", Number(weight * plan_.weight_cap)).Set("update_norm", Number(std::sqrt(squares)));
+    Append("rounds", std::move(entry));
+  }
+
+  void AbsorbEvaluation(std::uint32_t round, const Answer& answer) {
+    const double rows = answer.Value1("rows"), positives = answer.Value1("positives");
+    const auto whole = [&](const char* block) {
+      std::vector<std::int64_t> out;
+      for (const double v : answer.Values(block)) out.push_back(static_cast<std::int64_t>(v));
+      return out;
+    };
+    BinaryMetrics metrics;
+    AurocFromHistogram(whole("hist_positive"), whole("hist_negative"), &metrics);
+    const auto auroc = [&](double v) { return metrics.auroc_defined ? Number(v) : Value(); };
+    Value entry;
+    entry.Set("round", round).Set("hospitals", Number(answer.Value1("present"))).Set("of", answer.survivors().size());
+    entry.Set("rows", Number(rows)).Set("positives", Number(positives));
+    entry.Set("auroc", auroc(metrics.auroc)).Set("auroc_low", auroc(metrics.auroc_low)).Set("auroc_high", auroc(metrics.auroc_high));
+    entry.Set("accuracy", ShareOf(answer.Value1("correct"), rows)).Set("brier", ShareOf(answer.Value1("brier"), rows));
+    entry.Set("log_loss", ShareOf(answer.Value1("log_loss"), rows));
+    state_.results.Set("evaluation", entry);
+    Append("evaluations", std::move(entry));
+  }
+
+  void Append(const char* list, Value entry) {
+    Value::Array entries = state_.results[list].AsArray();
+    entries.push_back(std::move(entry));
+    state_.results.Set(list, std::move(entries));
+  }
+
+  Plan plan_;
+  std::vector<Stop> stops_;
+  Layout layout_;
+  AlgorithmState state_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Algorithm>> MakeFedAvg(const Plan& plan, const AlgorithmState* state) {
+  CHECK(plan.rounds >= 1 && !DesignSources(plan).empty());  // A parsed training plan has both.
+  auto out = std::make_unique<FedAvg>(plan);
+  if (state != nullptr) {
+    if (Status restored = out->Restore(*state); !restored) return std::unexpected(restored.error());
+  }
+  return out;
+}
+
+}  // namespace consilium

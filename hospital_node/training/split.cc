@@ -1,0 +1,59 @@
+// The split.
+#include "hospital_node/training/split.h"
+
+#include <fmt/format.h>
+
+#include "common/crypto/hash.h"
+
+namespace consilium::node {
+namespace {
+
+// The digest's first 53 bits as a fraction in [0, 1).
+double Fraction(const Digest& digest) {
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < 8; ++i) word |= std::uint64_t{digest.bytes[i]} << (8 * i);
+  return static_cast<double>(word >> 11) * 0x1p-53;
+}
+
+std::vector<Side> SideOfPatients(const Plan& plan, const Table& table) {
+  if (plan.use_split_column) return table.declared_side;
+  std::vector<Side> out;
+  const std::string seed = std::to_string(plan.seed);
+  for (const std::string& id : table.patient_ids) {
+    const Digest digest = Fields("consilium/split").AddText(seed).AddText(id).Hash();
+    out.push_back(Fraction(digest) < plan.test_fraction ? Side::kTest : Side::kTrain);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Rows> SplitRows(const Plan& plan, const Table& table) {
+  const Series* label = table.Find(plan.label);
+  if (label == nullptr) return Fail(Code::kInvalid, fmt::format("the data set has no label column \"{}\"; add it to its schema", plan.label));
+  if (plan.use_split_column && table.declared_side.size() != table.patients()) {
+    return Fail(Code::kInvalid, "the plan splits by a column, but the data set's schema has no [split]; add it");
+  }
+  const std::vector<Side> sides = SideOfPatients(plan, table);
+  Rows out;
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    if (label->MissingAt(row)) {
+      ++out.unlabelled;
+    } else {
+      (sides[table.patient[row]] == Side::kTest ? out.test : out.train).push_back(row);
+    }
+  }
+  return out;
+}
+
+std::size_t PatientsIn(const Table& table, const std::vector<std::size_t>& rows) {
+  std::vector<bool> seen(table.patients());
+  std::size_t count = 0;
+  for (const std::size_t row : rows) {
+    if (!seen[table.patient[row]]) ++count;
+    seen[table.patient[row]] = true;
+  }
+  return count;
+}
+
+}  // namespace consilium::node

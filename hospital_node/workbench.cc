@@ -1,0 +1,327 @@
+// The workbench.
+#include "hospital_node/workbench.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/algorithms/derive.h"
+#include "common/model/metrics.h"
+#include "common/model/parameters.h"
+#include "hospital_node/queries/queries.h"
+#include "hospital_node/training/design.h"
+
+namespace consilium::node {
+
+// What a file was when it was read; any difference reads it again.
+struct FileMark {
+  std::string path;
+  std::uint64_t device = 0, inode = 0, bytes = 0;
+  std::int64_t seconds = 0, nanoseconds = 0;
+  bool operator==(const FileMark&) const = default;
+};
+
+struct LoadedData {
+  Schema schema;
+  Table table;
+  std::vector<FileMark> marks;
+};
+
+namespace {
+
+constexpr std::size_t kCachedDataSets = 8;
+constexpr std::size_t kListedProblems = 10;
+constexpr std::size_t kFewPatients = 10;
+
+// No exception leaves the workbench: what is left of them is memory running out.
+template <class Work>
+auto Guarded(Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return Fail(Code::kIo, fmt::format("the data set could not be worked on ({}); is there enough memory?", e.what()));
+  }
+}
+
+Result<std::vector<FileMark>> MarksOf(const std::vector<std::string>& files) {
+  std::vector<FileMark> out;
+  for (const std::string& file : files) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0) return Fail(Code::kIo, fmt::format("{}: cannot be read; was it moved?", file));
+    out.push_back({file, status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec});
+  }
+  return out;
+}
+
+Result<Schema> SchemaOf(const DataSetSpec& spec) { return ParseSchema(spec.schema, fmt::format("the schema of data set \"{}\"", spec.name)); }
+
+std::vector<std::string> ColumnsOf(const Plan& plan) {
+  if (plan.task == Plan::Task::kDescribe) return plan.describe_columns;
+  std::vector<std::string> out = plan.features;
+  out.push_back(plan.label);
+  return out;
+}
+
+Status FitsPlan(const Plan& plan, const Schema& local, const std::string& name) {
+  for (const std::string& column : ColumnsOf(plan)) {
+    if (Status same = Compatible(plan.schema, local, column); !same) {
+      return Fail(same.error().code, fmt::format("data set \"{}\" does not fit the plan: {}", name, same.error().what));
+    }
+  }
+  if (plan.task == Plan::Task::kTrain && plan.use_split_column && local.split_column.empty()) {
+    return Fail(Code::kInvalid, fmt::format("data set \"{}\" does not fit the plan: it splits by a column, and the data set's schema has no [split]; add it", name));
+  }
+  return {};
+}
+
+Value ColumnReport(const Series& series) {
+  Value out;
+  out.Set("name", series.column.name).Set("missing", series.Missing());
+  if (series.column.type == Column::Type::kCategory) {
+    Value levels{Value::Array{}};
+    for (std::size_t i = 0; i < series.column.levels.size(); ++i) {
+      levels.Push(Value().Set("level", series.column.levels[i]).Set("count", std::count(series.levels.begin(), series.levels.end(), static_cast<int>(i))));
+    }
+    return out.Set("type", "category").Set("levels", std::move(levels));
+  }
+  if (series.column.type == Column::Type::kLabel) {
+    return out.Set("type", "label")
+        .Set("positive", std::count(series.numbers.begin(), series.numbers.end(), 1.0))
+        .Set("negative", std::count(series.numbers.begin(), series.numbers.end(), 0.0));
+  }
+  CompensatedSum sum;
+  double least = INFINITY, most = -INFINITY, count = 0;
+  for (const double v : series.numbers) {
+    if (std::isnan(v)) continue;
+    sum.Add(v);
+    least = std::min(least, v);
+    most = std::max(most, v);
+    ++count;
+  }
+  out.Set("type", "number").Set("unit", series.column.unit);
+  if (count > 0) out.Set("mean", Number(sum.value() / count)).Set("minimum", Number(least)).Set("maximum", Number(most));
+  return out;
+}
+
+Value Warnings(const Table& table) {
+  Value out{Value::Array{}};
+  if (table.patients() < kFewPatients) out.Push(fmt::format("only {} patients: most plans ask for at least {}", table.patients(), kFewPatients));
+  for (const std::string& name : table.ignored_columns) out.Push(fmt::format("column \"{}\" is in the files, but not in the schema: it is ignored", name));
+  for (const Series& series : table.series) {
+    const std::uint64_t missing = series.Missing();
+    if (missing == table.rows()) {
+      out.Push(fmt::format("column \"{}\" is missing in every row", series.column.name));
+    } else if (series.column.type == Column::Type::kLabel && missing > 0) {
+      out.Push(fmt::format("{} rows have no \"{}\": training and evaluation leave them out", missing, series.column.name));
+    } else if (missing * 2 > table.rows()) {
+      out.Push(fmt::format("column \"{}\" is missing in {} of {} rows", series.column.name, missing, table.rows()));
+    }
+  }
+  return out;
+}
+
+// Model and matrices of one hospital.
+struct Site {
+  Rows rows;
+  std::size_t patients = 0;
+  Design train, test;
+};
+
+Value MetricsValue(const Vector& scores, const Vector& labels) {
+  const BinaryMetrics m = Evaluate(scores, labels);
+  const auto share = [&](double v) { return m.rows > 0 ? Number(v) : Value(); };
+  return Value()
+      .Set("rows", m.rows)
+      .Set("positives", m.positives)
+      .Set("auroc", m.auroc_defined ? Number(m.auroc) : Value())
+      .Set("auroc_defined", m.auroc_defined)
+      .Set("accuracy", share(m.accuracy))
+      .Set("brier", share(m.brier))
+      .Set("log_loss", share(m.log_loss));
+}
+
+Value MetricsOf(const Design& test, const Vector& model) { return MetricsValue(PredictLogistic(test.x, model), test.y); }
+
+Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
+  return {rows, table.patients(), BuildDesign(plan, table, rows.train, preprocessing), BuildDesign(plan, table, rows.test, preprocessing)};
+}
+
+// As much optimisation as the whole study, in one place.
+Vector TrainAlone(const Plan& plan, const Design& train) {
+  SgdOptions options = RoundOptions(plan, 0, {});
+  options.epochs *= plan.rounds;
+  options.steps *= plan.rounds;
+  return TrainLogistic(train.x, train.y, Vector::Zero(train.x.cols() + 1), options);
+}
+
+Result<Vector> FinalModel(const Plan& plan, ByteView model) {
+  const Layout layout = LogisticLayout(DesignSources(plan).size());
+  std::vector<double> parameters;
+  if (model.size() == SizeOf(layout) * 4) {
+    parameters = TRY(ParseParameterBlob(model, layout));
+  } else {
+    ModelFile file = TRY(ReadSafetensors(model));
+    if (file.layout != layout) return Fail(Code::kInvalid, "the model's layout is not the plan's");
+    parameters = std::move(file.parameters);
+  }
+  return Vector(Eigen::Map<const Vector>(parameters.data(), static_cast<Eigen::Index>(parameters.size())));
+}
+
+// From the last query, else from the model file, else what the plan alone fixes.
+std::optional<Preprocessing> FinalPreprocessing(const Plan& plan, const Query& last_query, ByteView model) {
+  if (last_query.kind == "train") {
+    if (auto request = ReadTrainQuery(plan, last_query)) return request->preprocessing;
+  }
+  if (const auto file = ReadSafetensors(model)) {
+    const auto text = file->metadata.find("preprocessing");
+    const auto value = text == file->metadata.end() ? Result<Value>(Value()) : ParseJson(text->second);
+    if (value) {
+      if (auto preprocessing = PreprocessingFromValue(plan, *value)) return *preprocessing;
+    }
+  }
+  if (MomentColumns(plan).empty()) return MakePreprocessing(plan, {});
+  return std::nullopt;
+}
+
+Preprocessing ForSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
+  return plan.standardize == "site" ? SiteScaled(plan, table, rows.train, preprocessing) : preprocessing;
+}
+
+Value SiteCounts(const Table& table, const Rows& rows) {
+  return Value()
+      .Set("patients", table.patients())
+      .Set("train_patients", PatientsIn(table, rows.train))
+      .Set("test_patients", PatientsIn(table, rows.test))
+      .Set("train_rows", rows.train.size())
+      .Set("test_rows", rows.test.size())
+      .Set("unlabelled_rows", rows.unlabelled);
+}
+
+void Extend(const Design& more, Design* all) {
+  const Eigen::Index rows = all->x.rows();
+  all->x.conservativeResize(rows + more.x.rows(), more.x.cols());
+  all->x.bottomRows(more.x.rows()) = more.x;
+  all->y.conservativeResize(rows + more.y.size());
+  all->y.tail(more.y.size()) = more.y;
+}
+
+Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preprocessing& preprocessing) {
+  const Schema schema = TRY(SchemaOf(spec));
+  TRY(FitsPlan(plan, schema, spec.name));
+  const Table table = TRY(ReadTable(spec.folder, schema));
+  const Rows rows = TRY(SplitRows(plan, table));
+  return MakeSite(plan, table, rows, ForSite(plan, table, rows, preprocessing));
+}
+
+}  // namespace
+
+Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const {
+  auto fresh = std::make_shared<LoadedData>();
+  fresh->schema = TRY(SchemaOf(spec));
+  const std::vector<std::string> files = TRY(SourceFiles(spec.folder, fresh->schema));
+  fresh->marks = TRY(MarksOf(files));
+  const std::string key = spec.folder + '\0' + spec.schema;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = cache_.find(key);
+    if (found != cache_.end() && found->second->marks == fresh->marks) return found->second;
+  }
+  fresh->table = TRY(ReadTable(spec.folder, fresh->schema));
+  const std::lock_guard lock(mutex_);
+  if (cache_.size() >= kCachedDataSets) cache_.clear();
+  cache_[key] = fresh;
+  return fresh;
+}
+
+Result<FileWorkbench::Loaded> FileWorkbench::LoadFor(const Plan& plan, const DataSetSpec& spec) const {
+  const Schema schema = TRY(SchemaOf(spec));
+  TRY(FitsPlan(plan, schema, spec.name));
+  return Load(spec);
+}
+
+Result<Value> FileWorkbench::Check(const DataSetSpec& spec) const {
+  return Guarded([&]() -> Result<Value> {
+    const Schema schema = TRY(SchemaOf(spec));
+    const Table table = TRY(ReadTable(spec.folder, schema, {.show_values = true, .maximum_problems = kListedProblems}));
+    Value files{Value::Array{}}, columns{Value::Array{}};
+    for (const std::string& file : table.files) files.Push(file);
+    for (const Series& series : table.series) columns.Push(ColumnReport(series));
+    return Value()
+        .Set("rows", table.rows())
+        .Set("patients", table.patients())
+        .Set("files", std::move(files))
+        .Set("columns", std::move(columns))
+        .Set("warnings", Warnings(table));
+  });
+}
+
+Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const {
+  return Guarded([&]() -> Status {
+    const Loaded data = TRY(LoadFor(plan, spec));
+    const auto enough = [&](std::size_t patients, const char* which) -> Status {
+      if (patients >= plan.minimum_patients) return {};
+      return Fail(Code::kRefused, fmt::format("data set \"{}\" has {} {}, and the plan asks for at least {}; add patients or decline the plan", spec.name,
+                                              patients, which, plan.minimum_patients));
+    };
+    TRY(enough(data->table.patients(), "patients"));
+    if (plan.task != Plan::Task::kTrain) return {};
+    const Rows rows = TRY(SplitRows(plan, data->table));
+    return enough(PatientsIn(data->table, rows.train), "patients to train on (labelled, not in the test part)");
+  });
+}
+
+Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
+                                               const std::map<Digest, Bytes>& inputs) const {
+  return Guarded([&]() -> Result<RawContribution> {
+    const Loaded data = TRY(LoadFor(plan, spec));
+    return ComputeQuery(plan, data->table, query, inputs);
+  });
+}
+
+Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query, ByteView model) const {
+  return Guarded([&]() -> Result<Value> {
+    const Loaded data = TRY(LoadFor(plan, spec));
+    const Table& table = data->table;
+    if (plan.task != Plan::Task::kTrain) return Value().Set("patients", table.patients()).Set("rows", table.rows());
+    const Rows rows = TRY(SplitRows(plan, table));
+    Value out = SiteCounts(table, rows);
+    const Site alone = MakeSite(plan, table, rows, OwnPreprocessing(plan, table, rows.train));
+    out.Set("local", MetricsOf(alone.test, TrainAlone(plan, alone.train)));
+    out.Set("federated", Value());
+    if (const auto preprocessing = FinalPreprocessing(plan, last_query, model)) {
+      const Vector federated = TRY(FinalModel(plan, model));
+      out.Set("federated", MetricsOf(BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
+    }
+    return out;
+  });
+}
+
+Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query, ByteView model) {
+  return Guarded([&]() -> Result<Value> {
+    const auto preprocessing = FinalPreprocessing(plan, last_query, model);
+    if (!preprocessing) return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
+    const Vector federated = TRY(FinalModel(plan, model));
+    std::vector<Site> sites;
+    Design train, test;
+    for (const DataSetSpec& spec : specs) {
+      sites.push_back(TRY(LoadSite(plan, spec, *preprocessing)));
+      Extend(sites.back().train, &train);
+      Extend(sites.back().test, &test);
+    }
+    const Vector pooled = TrainAlone(plan, train);
+    Value hospitals{Value::Array{}};
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      hospitals.Push(Value()
+                         .Set("name", specs[i].name)
+                         .Set("patients", sites[i].patients)
+                         .Set("pooled", MetricsOf(sites[i].test, pooled))
+                         .Set("federated", MetricsOf(sites[i].test, federated)));
+    }
+    Value all = Value().Set("pooled", MetricsOf(test, pooled)).Set("federated", MetricsOf(test, federated));
+    return Value().Set("hospitals", std::move(hospitals)).Set("all", std::move(all));
+  });
+}
+
+}  // namespace consilium::node

@@ -1,0 +1,42 @@
+// The product's workbench: files of a folder -> table (kept while the files stay as they are) -> contributions.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "hospital_node/data/workbench.h"
+
+namespace consilium::node {
+
+struct LoadedData;
+
+class FileWorkbench : public Workbench {
+ public:
+  [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
+  [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
+  [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
+                                                const std::map<Digest, Bytes>& inputs) const override;
+  // Training: {"patients", "train_patients", "test_patients", "train_rows", "test_rows", "unlabelled_rows",
+  // "local": METRICS, "federated": METRICS}; describe: {"patients", "rows"}. METRICS: {"rows", "positives", "auroc",
+  // "auroc_defined", "accuracy", "brier", "log_loss"}, null where undefined. `model` is the safetensors file or the
+  // parameter blob. "federated" is null when the preprocessing is not known here (no train query was ever joined).
+  [[nodiscard]] Result<Value> OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query, ByteView model) const override;
+
+ private:
+  using Loaded = std::shared_ptr<const LoadedData>;
+  Result<Loaded> Load(const DataSetSpec& spec) const;
+  Result<Loaded> LoadFor(const Plan& plan, const DataSetSpec& spec) const;
+
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, Loaded> cache_;
+};
+
+// For who owns all directories, as the demo does: one model trained on all hospitals' training rows together, for as
+// many epochs as the federated one. {"hospitals": [{"name", "patients", "pooled": METRICS, "federated": METRICS}],
+// "all": {"pooled": METRICS, "federated": METRICS}}; "name" is the data set's, in the order given.
+Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query, ByteView model);
+
+}  // namespace consilium::node
