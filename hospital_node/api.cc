@@ -139,7 +139,7 @@ Status NodeCore::StartApproval(const RequestReceived& request, Participant& part
   const auto data_set = data_sets_.find(plan.dataset);
   if (data_set == data_sets_.end()) {
     return Fail(Code::kRefused, fmt::format("the plan asks for the data set \"{}\", which is not registered here; type: consilium-node "
-                                            "data add DIR {} --folder FOLDER --schema FILE", plan.dataset, plan.dataset));
+                                            "data add DIR {} --csv PATH --schema FILE", plan.dataset, plan.dataset));
   }
   struct Check {
     Plan plan;

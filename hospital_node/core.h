@@ -60,7 +60,7 @@ class NodeCore final : public Service {
 
   explicit NodeCore(ServiceOptions options) : options_(std::move(options)) {}
 
-  // What is stored (restore.cc).
+  // What is stored (service.cc).
   Status RestoreRosters();
   Status RestoreStudies();
   Status RestoreDataSets();
@@ -102,6 +102,7 @@ class NodeCore final : public Service {
   void OnBlobWhole();
   bool Obtain(const std::vector<Blob>& blobs);  // True when all are here; starts the transfer of those that are not.
   [[nodiscard]] bool IsHere(const Blob& blob) const;
+  [[nodiscard]] std::set<Digest> Needed() const;
   void DropUnused();
   Participant* Find(const StudyId& study);
   [[nodiscard]] Site Here() const;
@@ -142,6 +143,7 @@ class NodeCore final : public Service {
   std::map<Digest, Bytes> assembled_;  // ... and whole, until the queue has used them.
   std::vector<Message> queue_;
   std::set<Digest> kept_;              // Blobs in the store that this core is answerable for.
+  std::set<Digest> fetching_;          // Blobs on their way into the store.
   std::set<Digest> sealed_now_;        // Sealed by this very turn.
   std::map<std::uint64_t, Job> jobs_;
   std::uint64_t next_job_ = 1;

@@ -88,6 +88,10 @@ Status NodeCore::RestoreStudies() {
     for (const Blob* blob : {&record->contribution, &record->model}) {
       if (!blob->leaves.empty() && options_.blobs->Has(blob->root)) kept_.insert(blob->root);
     }
+    const Blob& contribution = record->contribution;
+    if (kept_.contains(contribution.root)) {  // Its upload goes on where it was.
+      outbox_.Serve(contribution.root, contribution.bytes, options_.server_key);
+    }
     ledger_.Confirm(*id, record->last_attempt);
     auto participant = Participant::Restore(*id, std::move(*record));
     if (!participant) return std::unexpected(Corrupt("study " + key, participant.error()));
@@ -114,11 +118,13 @@ TurnResult NodeCore::Turn(std::vector<Event> events, Now now) {
   }
   OnTime();
   Beat(false);
-  for (const PullFrom& pull : inbox_.TakePulls()) SendMessage(pull.pull);
+  DropUnused();
+  if (session_.greeted) {
+    for (const PullFrom& pull : inbox_.TakePulls()) SendMessage(pull.pull);
+  }
   for (auto& [id, participant] : studies_) {
     if (participant.TakeChanged()) result_.transaction.emplace_back(PutState{"study", id.Hex(), Encode(participant.record())});
   }
-  DropUnused();
   result_.wake = NextDeadline();
   return std::move(result_);
 }

@@ -13,9 +13,7 @@ constexpr std::size_t kFramesBeforeRoster = 8;
 // The founding roster comes in a message that is signed by the key inside it. What the fingerprint on the token names is
 // trusted, so its server key may verify the message. Nullopt when this is not such a message.
 std::optional<VerifyKey> FoundingKey(ByteView frame, const Digest& fingerprint) {
-  const auto envelope = OpenEnvelope(frame);
-  if (!envelope) return std::nullopt;
-  const auto message = ParsePayload(envelope->payload);
+  const auto message = ReadBeforeTrust(frame);
   const auto* update = message ? std::get_if<RosterUpdate>(&*message) : nullptr;
   if (update == nullptr || update->first != 0 || update->rosters.empty()) return std::nullopt;
   const auto roster0 = ParseSignedRoster(update->rosters.front().content);
@@ -47,7 +45,6 @@ void NodeCore::OnConnected() {
   told_.clear();
   Log(LogLevel::kInfo, "connected", {{"server_key", options_.server_key.Hex()}});
   SendHello();
-  inbox_.OnPeerConnected(options_.server_key);
 }
 
 void NodeCore::SendHello() {
@@ -98,8 +95,10 @@ void NodeCore::OnFrameBeforeRoster(const Bytes& frame) {
   }
   auto message = ReadFrame(frame, *key);
   if (!message) return CloseSession("the founding roster's message is not signed by its server key");
-  TakeRosters(std::get<RosterUpdate>(*message));
+  const auto& update = std::get<RosterUpdate>(*message);
+  if (!TakeRosters({0, {update.rosters.front()}})) return;
   for (const Bytes& earlier : std::exchange(before_roster_, {})) OnFrame(earlier);
+  OnFrame(frame);  // Later versions in it may have to be pulled, after the greeting.
 }
 
 void NodeCore::OnMessage(Message message, const Bytes& frame) {
@@ -139,6 +138,7 @@ void NodeCore::OnWelcome(const Welcome& welcome) {
   session_.next_beat = now_.instant + session_.period;
   Log(LogLevel::kInfo, "welcome", {{"federation", welcome.federation}, {"build", welcome.build},
                                    {"enrolled", welcome.enrolled ? "yes" : "no"}});
+  inbox_.OnPeerConnected(options_.server_key);
   for (const auto& [id, participant] : studies_) {
     if (const auto verdict = participant.Verdict()) SendMessage(*verdict);
   }
@@ -205,6 +205,7 @@ void NodeCore::OnChunkFrame(const Bytes& frame) {
     return CloseSession("a chunk that was not asked for or does not match its hash");
   }
   session_.heard = now_.instant;
+  if (taken->write.bytes.empty()) return;  // Pulled before it was cancelled.
   const auto control = assembling_.find(root);
   if (control != assembling_.end()) {
     std::ranges::copy(taken->write.bytes, control->second.begin() + static_cast<std::ptrdiff_t>(taken->write.offset));
@@ -217,6 +218,7 @@ void NodeCore::OnChunkFrame(const Bytes& frame) {
   result_.blob_seals.push_back(root);
   sealed_now_.insert(root);
   kept_.insert(root);
+  fetching_.erase(root);
   OnBlobWhole();
 }
 

@@ -134,6 +134,7 @@ bool NodeCore::Obtain(const std::vector<Blob>& blobs) {
       continue;
     }
     inbox_.Start(options_.server_key, blob);
+    fetching_.insert(blob.root);
     all = false;
   }
   return all;
@@ -146,26 +147,38 @@ void NodeCore::OnBlobWhole() {
   }
 }
 
-// Blobs that no study needs any more. Not while a computation runs: it may just have put the same bytes again.
-void NodeCore::DropUnused() {
-  if (kept_.empty()) return;
-  if (std::ranges::any_of(jobs_, [](const auto& job) { return std::holds_alternative<ComputeJob>(job.second); })) return;
+std::set<Digest> NodeCore::Needed() const {
   std::set<Digest> needed;
+  for (const auto& send : result_.sends) {  // Drops come before sends: what is about to leave stays for one more turn.
+    if (const auto* chunk = std::get_if<SendChunk>(&send)) needed.insert(chunk->root);
+  }
   for (const auto& [id, participant] : studies_) {
     needed.insert(participant.record().contribution.root);
     if (!participant.Ended() || participant.LacksResults()) needed.insert(participant.record().model.root);
     if (!participant.standing()) continue;
     for (const Blob& blob : participant.standing()->invite.inputs) needed.insert(blob.root);
   }
-  for (auto root = kept_.begin(); root != kept_.end();) {
-    if (needed.contains(*root)) {
-      ++root;
-      continue;
-    }
-    outbox_.Stop(*root);
-    result_.blob_drops.push_back(*root);
-    root = kept_.erase(root);
-  }
+  return needed;
+}
+
+// Lets go of the blobs that no study needs any more.
+void NodeCore::DropUnused() {
+  if (kept_.empty() && fetching_.empty()) return;
+  const std::set<Digest> needed = Needed();
+  std::erase_if(fetching_, [&](const Digest& root) {
+    if (needed.contains(root)) return false;
+    inbox_.Cancel(root);
+    result_.blob_drops.push_back(root);
+    return true;
+  });
+  // A computation that is still running may just have put the same bytes again.
+  if (std::ranges::any_of(jobs_, [](const auto& job) { return std::holds_alternative<ComputeJob>(job.second); })) return;
+  std::erase_if(kept_, [&](const Digest& root) {
+    if (needed.contains(root)) return false;
+    outbox_.Stop(root);
+    result_.blob_drops.push_back(root);
+    return true;
+  });
 }
 
 // ---- jobs ----

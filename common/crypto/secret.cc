@@ -89,10 +89,10 @@ bool CanLockMemory() {
 
 Status StartCrypto() {
   InitSodium();
-  const struct rlimit none {0, 0};
+  const struct rlimit none{0, 0};
   if (setrlimit(RLIMIT_CORE, &none) != 0) return Fail(Code::kIo, "cannot forbid core dumps (setrlimit RLIMIT_CORE)");
   if (!CanLockMemory()) {
-    struct rlimit limit {};
+    struct rlimit limit{};
     getrlimit(RLIMIT_MEMLOCK, &limit);
     return Fail(Code::kRefused,
                 fmt::format("memory cannot be locked (limit now {} KiB), so keys could be swapped to disk; type: "

@@ -27,7 +27,8 @@ Reason JudgeCohort(const Invitation& invitation, const SitePolicy& policy) {
   for (const std::uint32_t number : cohort) {
     const Member* member = invitation.current->ByNumber(number);
     if (invitation.named->ByNumber(number) == nullptr || member == nullptr || member->revoked) return Reason::kCohort;
-    if (number > invitation.pinned_members) return Reason::kCohort;  // Nobody here has seen this hospital's fingerprint.
+    // Approval is of named hospitals: a fingerprint that nobody here has seen needs a new one.
+    if (!Omitted(Twin::kApproval) && number > invitation.pinned_members) return Reason::kCohort;
   }
   if (!std::ranges::binary_search(cohort, invitation.own_number)) return Reason::kCohort;
   // A sum of one is that hospital's data, whatever plan and policy say.
@@ -41,6 +42,15 @@ bool InputsGiven(const Invite& invite, const Query& query) {
     if (!given) return false;
   }
   return invite.inputs.size() <= query.params["inputs"].AsObject().size();
+}
+
+// The attempt is one that was reserved at approval, and not given back.
+Reason JudgeBudget(const Invitation& invitation, const Ledger& ledger) {
+  const Ledger::Account* account = ledger.Find(invitation.invite->study);
+  if (!Omitted(Twin::kApproval) && account == nullptr) return Reason::kNotApproved;
+  const std::uint32_t most = account == nullptr ? invitation.plan->maximum_attempts : account->available();
+  if (!Omitted(Twin::kBudget) && invitation.invite->attempt > most) return Reason::kBudget;
+  return Reason::kNone;
 }
 
 // The query is one that the plan can ask; bounds and lengths block by block.
@@ -98,8 +108,7 @@ Reason Judge(const Invitation& invitation, const ParticipantRecord& record, cons
   const auto& researchers = policy.allowed_researchers;
   if (!researchers.empty() && !Contains(researchers, invitation.plan->researcher)) return Reason::kPolicy;
   if (invitation.invite->last_release != record.last_release) return Reason::kChain;
-  if (!Omitted(Twin::kBudget) && !ledger.Covers(invitation.invite->study, invitation.invite->attempt)) return Reason::kBudget;
-  return Reason::kNone;
+  return JudgeBudget(invitation, ledger);
 }
 
 Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const Digest& context, const SumClient& client,

@@ -59,12 +59,6 @@ const Ledger::Account* Ledger::Find(const StudyId& study) const {
   return found == accounts_.end() ? nullptr : &found->second;
 }
 
-bool Ledger::Covers(const StudyId& study, std::uint32_t attempt) const {
-  const Account* account = Find(study);
-  if (account == nullptr || attempt == 0 || attempt > account->reserved) return false;
-  return account->released_from == 0 || attempt < account->released_from;
-}
-
 AppendChain Ledger::Append(LedgerRow row) {
   CHECK(!locked());
   row.wall_ms = std::max(row.wall_ms, last_wall_ms_);
@@ -90,7 +84,7 @@ Status Ledger::Take(const LedgerRow& row) {
       account.reserved = row.last_attempt;
       return {};
     case LedgerRow::Kind::kCommit:
-      if (!Covers(row.study, row.last_attempt)) return bad("committed without being reserved");
+      if (row.last_attempt > account.available()) return bad("committed without being reserved");
       if (row.first_attempt <= account.last_committed) return bad("committed twice, or below the last commit");
       account.committed += row.last_attempt - row.first_attempt + 1;
       account.last_committed = row.last_attempt;

@@ -25,6 +25,7 @@ class Ledger {
     std::uint32_t last_committed = 0;
     std::uint32_t released_from = 0;   // Attempts from here on were given back; 0 when none.
     [[nodiscard]] std::uint32_t released() const { return released_from == 0 ? 0 : reserved - released_from + 1; }
+    [[nodiscard]] std::uint32_t available() const { return reserved - released(); }  // Attempts 1..available.
   };
 
   // Rows 1..head.seq as stored. Whatever is wrong with them locks.
@@ -34,8 +35,6 @@ class Ledger {
   // or more locks.
   void Confirm(const StudyId& study, std::uint32_t last_attempt);
 
-  // Reserved and not given back.
-  [[nodiscard]] bool Covers(const StudyId& study, std::uint32_t attempt) const;
   [[nodiscard]] const Account* Find(const StudyId& study) const;
   [[nodiscard]] const std::map<StudyId, Account>& accounts() const { return accounts_; }
   [[nodiscard]] const ChainHead& head() const { return head_; }

@@ -11,7 +11,7 @@ struct SitePolicy {
   std::uint32_t minimum_patients = 10;
   std::uint32_t minimum_hospitals = 2;
   std::vector<std::string> allowed_kinds = {"describe", "train", "evaluate"};
-  std::vector<std::string> allowed_researchers;  // Empty: any.
+  std::vector<std::string> allowed_researchers = {};  // Empty: any.
 };
 
 }  // namespace consilium::node

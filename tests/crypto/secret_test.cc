@@ -112,7 +112,7 @@ long LockedKib() {
 TEST(StartCrypto, ForbidsCoreDumpsLocksSecretsAndMayBeCalledTwice) {
   ASSERT_TRUE(StartCrypto().has_value());
   ASSERT_TRUE(StartCrypto().has_value());
-  struct rlimit core {};
+  struct rlimit core{};
   ASSERT_EQ(getrlimit(RLIMIT_CORE, &core), 0);
   EXPECT_EQ(core.rlim_cur, 0U);
   EXPECT_EQ(core.rlim_max, 0U);
@@ -123,7 +123,7 @@ TEST(StartCrypto, ForbidsCoreDumpsLocksSecretsAndMayBeCalledTwice) {
 
 // Runs in a child process; an ordinary user's limits bind, root's do not.
 [[noreturn]] void StartWithoutLocking() {
-  const struct rlimit none {0, 0};
+  const struct rlimit none{0, 0};
   if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 || (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)) _exit(9);
   const Status status = StartCrypto();
   if (status.has_value()) _exit(8);

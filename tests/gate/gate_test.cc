@@ -1,0 +1,238 @@
+// Judge accepts an invitation only when everything holds, and names what does not; Seal turns a contribution into ring
+// words; the only way to an offer goes through a commitment.
+#include "hospital_node/gate/gate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "tests/node/memory.h"
+
+namespace consilium::node {
+namespace {
+
+// Everything that Judge looks at, such that it accepts; each test spoils one thing.
+struct Case {
+  Plan plan;
+  Query query;
+  Invite invite;
+  Roster named, current;
+  ParticipantRecord record;
+  SitePolicy policy;
+  std::uint32_t pinned = 4, number = 2;
+  std::uint32_t reserved = 10;
+  std::optional<LedgerRow> released;
+  bool roster_known = true, locked = false;
+
+  Case() {
+    plan.name = "p";
+    plan.researcher = "Dr A";
+    plan.minimum_hospitals = 2;
+    plan.maximum_attempts = 10;
+    invite.study.bytes.fill(7);
+    query.plan = invite.study;
+    query.round = 3;
+    query.kind = "train";
+    query.params = Value().Set("inputs", Value().Set("model", BlobRoot(View("model")).Hex()));
+    query.Append("delta", 4, Role::kDelta, 8, 3);
+    query.Finish();
+    invite.round = 3;
+    invite.attempt = 5;
+    invite.cohort = {1, 2, 4};
+    invite.inputs = {InlineBlob(View("model"))};
+    invite.last_release = Blake2b(View("release 2"));
+    for (std::uint32_t n = 1; n <= 4; ++n) {
+      Member member;
+      member.number = n;
+      member.name = "hospital-" + std::string(1, static_cast<char>('a' + n - 1));
+      named.members.push_back(member);
+    }
+    current = named;
+    record.consent = ParticipantRecord::Consent::kApproved;
+    record.phase = StudyPhase::kRunning;
+    record.last_release = invite.last_release;
+  }
+
+  [[nodiscard]] Reason Judged() const {
+    MemoryStorage storage;
+    Ledger ledger = Ledger::Load(&storage, {});
+    if (reserved > 0) ledger.Append({LedgerRow::Kind::kReserve, invite.study, 1, reserved, "none", 0, 0, 1});
+    if (released) ledger.Append(*released);
+    if (locked) ledger.Confirm(invite.study, 99);
+    return Judge({&invite, &query, &plan, roster_known ? &named : nullptr, &current, pinned, number}, record, policy, ledger);
+  }
+};
+
+Reason Spoilt(const std::function<void(Case&)>& spoil) {
+  Case c;
+  spoil(c);
+  return c.Judged();
+}
+
+TEST(Judge, AcceptsWhatHolds) { EXPECT_EQ(Case().Judged(), Reason::kNone); }
+
+TEST(Judge, NothingIsComputedForAPlanThatIsNotApproved) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.record.consent = ParticipantRecord::Consent::kPending; }), Reason::kNotApproved);
+  EXPECT_EQ(Spoilt([](Case& c) { c.record.consent = ParticipantRecord::Consent::kRejected; }), Reason::kRejected);
+  EXPECT_EQ(Spoilt([](Case& c) { c.reserved = 0; }), Reason::kNotApproved);
+}
+
+TEST(Judge, NothingIsComputedAfterTheEnd) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.record.phase = StudyPhase::kComplete; }), Reason::kWrongState);
+  EXPECT_EQ(Spoilt([](Case& c) { c.record.phase = StudyPhase::kFailed; }), Reason::kWrongState);
+  EXPECT_EQ(Spoilt([](Case& c) { c.record.phase = StudyPhase::kAborted; }), Reason::kAborted);
+}
+
+TEST(Judge, ALockedLedgerLetsNothingOut) { EXPECT_EQ(Spoilt([](Case& c) { c.locked = true; }), Reason::kLocked); }
+
+TEST(Judge, TheCohortIsAscendingMembersWithThisHospitalAmongThem) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.roster_known = false; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.cohort = {1, 3, 4}; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.cohort = {2, 1, 4}; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.cohort = {1, 2, 2}; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.cohort = {0, 1, 2}; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.cohort = {1, 2, 5}; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.current.members[3].revoked = true; }), Reason::kCohort);
+  EXPECT_EQ(Spoilt([](Case& c) { c.number = 0; }), Reason::kCohort);
+}
+
+TEST(Judge, AHospitalThatNobodyHereWasShownNeedsANewApproval) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.pinned = 3; }), Reason::kCohort);
+}
+
+TEST(Judge, TooFewHospitalsForThePlanThePolicyOrAnybody) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.plan.minimum_hospitals = 4; }), Reason::kTooFewHospitals);
+  EXPECT_EQ(Spoilt([](Case& c) { c.policy.minimum_hospitals = 4; }), Reason::kTooFewHospitals);
+  EXPECT_EQ(Spoilt([](Case& c) {
+              c.plan.minimum_hospitals = c.policy.minimum_hospitals = 1;
+              c.invite.cohort = {2};
+            }),
+            Reason::kTooFewHospitals);
+}
+
+TEST(Judge, TheQueryIsOneThatThePlanCanAskInThisRound) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.round = 4; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.plan.bytes[0] ^= 1; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.kind = "dump"; c.policy.allowed_kinds.emplace_back("dump"); }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.plan.task = Plan::Task::kDescribe; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.release = ReleaseTo::kHospital; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.plan.update_bound = 4; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.blocks[0].sigma = 1; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.plan.standardize = "declared"; c.plan.impute = "constant"; c.query.kind = "describe"; }),
+            Reason::kQueryNotDerived) << "no moments are asked by such a plan";
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.kind = "describe"; }), Reason::kNone) << "the moments of a federated standardisation";
+}
+
+TEST(Judge, TheInputsAreThoseThatTheQueryNames) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.inputs = {}; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.inputs = {InlineBlob(View("another"))}; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.inputs.push_back(InlineBlob(View("more"))); }), Reason::kQueryNotDerived);
+}
+
+TEST(Judge, TheSitesPolicyOverridesThePlan) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_kinds = {"describe"}; }), Reason::kPolicy);
+  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_researchers = {"Dr B"}; }), Reason::kPolicy);
+  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_researchers = {"Dr B", "Dr A"}; }), Reason::kNone);
+}
+
+TEST(Judge, TheInvitationContinuesTheReleasesSeenHere) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.record.last_release = {}; }), Reason::kChain);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.last_release = {}; }), Reason::kChain);
+}
+
+TEST(Judge, AttemptsBeyondTheReservationAreRefused) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.attempt = 10; }), Reason::kNone);
+  EXPECT_EQ(Spoilt([](Case& c) { c.invite.attempt = 11; }), Reason::kBudget);
+  EXPECT_EQ(Spoilt([](Case& c) { c.released = LedgerRow{LedgerRow::Kind::kRelease, c.invite.study, 5, 10, "none", 0, 0, 1}; }),
+            Reason::kBudget);
+}
+
+TEST(JudgePlan, SaysWhatThePolicyForbidsAndWhatToChange) {
+  Plan plan;
+  plan.researcher = "Dr A";
+  EXPECT_TRUE(JudgePlan(plan, {}));
+  const Status kinds = JudgePlan(plan, {.allowed_kinds = {"describe"}});
+  ASSERT_FALSE(kinds);
+  EXPECT_EQ(kinds.error().code, Code::kRefused);
+  EXPECT_NE(kinds.error().what.find("allowed_kinds"), std::string::npos);
+  const Status researchers = JudgePlan(plan, {.allowed_researchers = {"Dr B"}});
+  ASSERT_FALSE(researchers);
+  EXPECT_NE(researchers.error().what.find("Dr A"), std::string::npos);
+  plan.task = Plan::Task::kDescribe;
+  EXPECT_TRUE(JudgePlan(plan, {.allowed_kinds = {"describe"}}));
+}
+
+TEST(JudgePlan, TheStricterThresholdForPatientsCounts) {
+  Plan plan;
+  plan.minimum_patients = 5;
+  EXPECT_EQ(Stricter(plan, {.minimum_patients = 20}).minimum_patients, 20U);
+  plan.minimum_patients = 50;
+  EXPECT_EQ(Stricter(plan, {.minimum_patients = 20}).minimum_patients, 50U);
+}
+
+// ---- Seal, Commit, OfferOf ----
+
+TEST(Seal, SaturatesCountsAndEndsWithTheContributor) {
+  Case c;
+  MemoryBlobs blobs;
+  const Digest context = Blake2b(View("context"));
+  const RawContribution raw{{{1.0, -100.0, std::nan(""), 8.0}}};
+  auto sealed = Gate::Seal(c.query, raw, context, PlainClient(), &blobs);
+  ASSERT_TRUE(sealed) << sealed.error().what;
+  EXPECT_EQ(sealed->context(), context);
+  EXPECT_EQ(sealed->saturated(), 1U);
+  EXPECT_EQ(sealed->not_finite(), 1U);
+  ASSERT_EQ(sealed->vector().bytes, c.query.WireBytes());
+  EXPECT_TRUE(CheckBlob(sealed->vector()));
+  EXPECT_TRUE(blobs.sealed.empty());
+  auto answer = Answer::Create(c.query, {2}, sealed->vector().content);
+  ASSERT_TRUE(answer) << answer.error().what;
+  EXPECT_EQ(answer->Values("delta"), (std::vector<double>{1, -8, 0, 8}));
+}
+
+TEST(Seal, AContributionOfAnotherShapeDoesNotLeave) {
+  Case c;
+  MemoryBlobs blobs;
+  EXPECT_FALSE(Gate::Seal(c.query, RawContribution{{{1.0, 2.0}}}, {}, PlainClient(), &blobs));
+  EXPECT_FALSE(Gate::Seal(c.query, RawContribution{}, {}, PlainClient(), &blobs));
+}
+
+TEST(Seal, ALargeVectorGoesIntoTheBlobStoreUnderItsRoot) {
+  Query query;
+  query.Append("delta", 40000, Role::kDelta, 8, 3);
+  query.Finish();
+  MemoryBlobs blobs;
+  auto sealed = Gate::Seal(query, RawContribution{{std::vector<double>(40000, 0.5)}}, {}, PlainClient(), &blobs);
+  ASSERT_TRUE(sealed) << sealed.error().what;
+  EXPECT_TRUE(sealed->vector().content.empty());
+  EXPECT_EQ(sealed->vector().leaves.size(), 2U);
+  EXPECT_TRUE(CheckBlob(sealed->vector()));
+  ASSERT_TRUE(blobs.Has(sealed->vector().root));
+  EXPECT_EQ(*blobs.Size(sealed->vector().root), query.WireBytes());
+}
+
+TEST(Commit, TheOfferIsWhatTheRecordIsCommittedToAndNothingElse) {
+  Case c;
+  MemoryBlobs blobs;
+  EXPECT_FALSE(Gate::OfferOf(c.invite.study, c.record)) << "nothing was committed yet";
+  const Digest context = Blake2b(View("context"));
+  const auto sealed = Gate::Seal(c.query, RawContribution{{{1, 2, 3, 4}}}, context, PlainClient(), &blobs);
+  ASSERT_TRUE(sealed);
+  c.invite.query = InlineBlob(Canonical(c.query));
+  const auto row = Gate::Commit(*sealed, c.invite, c.query, 77, &c.record);
+  ASSERT_TRUE(row);
+  EXPECT_EQ(*row, (LedgerRow{LedgerRow::Kind::kCommit, c.invite.study, 5, 5, "none", 0, 0, 77}));
+  EXPECT_EQ(c.record.last_attempt, 5U);
+  EXPECT_EQ(c.record.last_round, 3U);
+  EXPECT_EQ(c.record.last_query, Canonical(c.query));
+  const auto offer = Gate::OfferOf(c.invite.study, c.record);
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(*offer, (Offer{c.invite.study, 5, context, sealed->vector()}));
+  EXPECT_EQ(*Gate::OfferOf(c.invite.study, c.record), *offer);
+  c.record.contribution = {};
+  EXPECT_FALSE(Gate::OfferOf(c.invite.study, c.record)) << "dropped with its release";
+}
+
+}  // namespace
+}  // namespace consilium::node
