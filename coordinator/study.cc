@@ -441,9 +441,9 @@ void Study::Conclude(Now now) {
     last_absences_[absence.hospital] = absence;
   }
   Value fields;
+  if (const auto file = algorithm_->ModelFile()) fields.Set("model_sha256", Sha256(*file).Hex());
   fields.Set("round", open.round).Set("attempt", open.attempt).Set("kind", round_->query().kind);
   fields.Set("digest", release.answer.Hex()).Set("survivors", Numbers(release.survivors)).Set("absent", std::move(absent));
-  if (release.model.bytes > 0) fields.Set("model", release.model.root.Hex());
 
   DropUploads();
   for (const Blob& input : open.inputs) {  // The model before this one, unless the answer left it as it was.
