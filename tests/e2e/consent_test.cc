@@ -45,8 +45,7 @@ TEST(Consent, ARejectedPlanRunsWithoutThatHospital) {
 }
 
 TEST(Consent, TheSitesPolicyOverridesTheOfficer) {
-  const std::vector<std::string> policies = {"minimum_patients = 100000", "minimum_hospitals = 9", "kinds = [\"describe\"]",
-                                             "researchers = [\"Somebody else\"]"};
+  const std::vector<std::string> policies = {"minimum_patients = 100000", "kinds = [\"describe\"]", "researchers = [\"Somebody else\"]"};
   Federation federation;
   federation.StartCoordinator();
   const std::string study = federation.Submit({});
@@ -64,6 +63,24 @@ TEST(Consent, TheSitesPolicyOverridesTheOfficer) {
     EXPECT_EQ(LedgerRows(&federation, 0), 0) << policy;
     EXPECT_EQ(federation.node_process(0).Stop(), 0);
   }
+}
+
+TEST(Consent, ASumOfFewerHospitalsThanTheSiteAllowsIsDeclined) {
+  Federation federation;
+  const auto config = federation.node(0) / "node.toml";
+  std::string toml = ReadText(config);
+  WriteText(config, toml.insert(toml.find("[policy]\n") + 9, "minimum_hospitals = 9\n"));
+  federation.StartAll();
+  const std::string study = federation.Submit({});
+  federation.ApproveAll(study);
+  EXPECT_TRUE(WaitUntil([&] {
+    for (const Value& row : federation.CoordinatorAudit()) {
+      if (row["event"].AsString() == "declined" && row["reason"].AsString() == "too_few_hospitals") return row["hospital"].AsInteger() == 1;
+    }
+    return false;
+  }));
+  EXPECT_EQ(federation.CliJson({"study", "abort", study})["releases"].AsInteger(), 0);
+  for (const Value& account : federation.NodeJson(0, {"budget", "DIR"})["studies"].AsArray()) EXPECT_EQ(account["committed"].AsInteger(), 0);
 }
 
 TEST(Consent, APlanForDataThatAreNotHereIsRefused) {

@@ -7,7 +7,7 @@ namespace {
 
 // Every hospital takes part in every sum, so that the model is the undisturbed one bit for bit.
 PlanOptions Plan() { return {.name = "kills", .rounds = 12, .local_epochs = 60}; }
-PlanOptions LongRounds() { return {.name = "long-rounds", .rounds = 6, .local_epochs = 10000}; }
+PlanOptions LongRounds() { return {.name = "long-rounds", .rounds = 4, .local_epochs = 6000}; }
 
 class Kill : public ::testing::Test {
  protected:
@@ -148,7 +148,7 @@ TEST_F(KilledCoordinator, InTheFirstRound) {
 TEST_F(KilledCoordinator, WhileTheHospitalsCompute) {
   Begin(LongRounds());
   federation_->ApproveAll(study_);
-  ASSERT_TRUE(federation_->WaitReleases(study_, 3));
+  ASSERT_TRUE(federation_->WaitReleases(study_, 2));
   ASSERT_TRUE(WaitComputing(0));
   RestartCoordinator();
   ExpectUndisturbed();
