@@ -66,7 +66,8 @@ TEST(Absence, BelowTheQuorumARoundFailsWithItsReasonAndIsTriedAgain) {
   };
   ASSERT_TRUE(WaitUntil([&] { return !failed().IsNull(); }));
   EXPECT_FALSE(failed()["reason"].AsString().empty());
-  EXPECT_EQ(failed()["absent"].AsArray().size(), 1U);
+  ASSERT_EQ(failed()["absent"].AsArray().size(), 1U);
+  EXPECT_EQ(failed()["absent"].AsArray()[0]["hospital"].AsInteger(), 2);
   EXPECT_EQ(federation.Study(study)["phase"].AsString(), "running");
 
   federation.KillNode(1);
