@@ -222,7 +222,7 @@ int StudyDownloadCommand(const Context& context, const std::string& study, const
 
 int StudyWatchCommand(const Context& context, const std::string& study) {
   CatchInterrupts();
-  WatchView view(context.terminal);
+  WatchView view(context.terminal, true, true);
   const auto last = [&]() -> Result<Value> {
     return Follow(TRY(OpenApi(context)), study, std::chrono::milliseconds(200), std::chrono::seconds(60),
                   [&](const Value& state) { view.See(state); }, Interrupted);

@@ -103,7 +103,7 @@ int Main(int argc, char** argv) {
   Options o;
   Commands c{};
   CLI::App app("Studies between hospitals whose patients' data stay at home.", "consilium");
-  app.set_version_flag("--version", std::string(kVersion));
+  app.set_version_flag("--version", std::string(kProgramVersion));
   app.require_subcommand(1);
   app.footer("Example:\n  consilium demo\n  consilium login http://127.0.0.1:7880 --token-file DIR/admin.token\n"
              "  consilium study submit plan.toml && consilium study watch NAME");

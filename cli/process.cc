@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,7 +85,7 @@ Result<std::pair<pid_t, int>> Spawn(const std::vector<std::string>& argv, const 
     execve(arguments[0], arguments.data(), variables.data());
     _exit(127);
   }
-  return std::pair(pid, pidfd_open(pid, 0));
+  return std::pair(pid, static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 }  // namespace
@@ -127,7 +127,7 @@ std::optional<int> Process::Wait(std::chrono::milliseconds limit) {
 }
 
 void Process::Signal(int signal) const {
-  if (pid_ > 0 && !status_) pidfd_send_signal(descriptor_, signal, nullptr, 0);
+  if (pid_ > 0 && !status_) syscall(SYS_pidfd_send_signal, descriptor_, signal, nullptr, 0);
 }
 std::optional<int> Process::Stop(std::chrono::milliseconds limit) {
   Signal(SIGTERM);

@@ -49,11 +49,11 @@ Value Brief(const Value& study) {
 
 }  // namespace
 
-WatchView::WatchView(const Terminal& terminal)
-    : terminal_(terminal), live_(!terminal.json() && isatty(STDERR_FILENO) != 0), colour_(live_ && std::getenv("NO_COLOR") == nullptr) {}
+WatchView::WatchView(const Terminal& terminal, bool stream, bool warn)
+    : terminal_(terminal), stream_(stream), warn_(warn), live_(!terminal.json() && isatty(STDERR_FILENO) != 0), colour_(live_ && std::getenv("NO_COLOR") == nullptr) {}
 
 void WatchView::See(const Value& study) {
-  if (!drawn_ && !terminal_.json() && !study["warning"].AsString().empty()) terminal_.Note(PrintableLines(study["warning"].AsString()));
+  if (warn_ && !drawn_ && !terminal_.json() && !study["warning"].AsString().empty()) terminal_.Note(PrintableLines(study["warning"].AsString()));
   drawn_ = true;
   if (live_) {
     Draw(study);
@@ -92,7 +92,7 @@ void WatchView::Line(const Value& study) {
   }
   if (now == last_) return;
   if (terminal_.json()) {
-    terminal_.StreamLine(brief);
+    if (stream_) terminal_.StreamLine(brief);
   } else {
     terminal_.Note(now);
   }

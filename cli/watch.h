@@ -10,7 +10,8 @@ namespace consilium::cli {
 
 class WatchView {
  public:
-  explicit WatchView(const Terminal& terminal);
+  // `stream`: under --json, a document a change (else nothing there). `warn`: the plan's warning first.
+  explicit WatchView(const Terminal& terminal, bool stream, bool warn);
   void See(const Value& study);
   void Finish();  // Leaves the picture as it is.
 
@@ -19,6 +20,7 @@ class WatchView {
   void Line(const Value& study);
 
   const Terminal& terminal_;
+  bool stream_, warn_;
   bool drawn_ = false, live_ = false, colour_ = false;
   std::size_t lines_ = 0;
   std::string last_;

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "common/base/files.h"
+#include "common/roster/roster.h"
 #include "common/settings/terminal.h"
 #include "common/settings/value.h"
 
@@ -40,23 +41,22 @@ Status Check(const Config& config) {
   if (config.federation.empty() || config.federation.size() > 100 || Printable(config.federation) != config.federation) {
     return Fail(Code::kInvalid, "the federation's name must have 1 to 100 characters and no control characters");
   }
-  for (const std::string& address : {config.listen, config.endpoint}) {
-    if (address.empty() && &address != &config.listen) continue;
-    if (!address.empty() && !address.starts_with("tcp://")) {
-      return Fail(Code::kInvalid, fmt::format("'{}' is not an address for hospitals; write tcp://HOST:PORT", address));
-    }
-    if (!address.empty()) TRY(ParseHostPort(std::string_view(address).substr(6)));
+  if (!config.endpoint.empty()) TRY(CheckEndpoint(config.endpoint));
+  if (!config.listen.starts_with("tcp://")) {
+    return Fail(Code::kInvalid, fmt::format("'{}' is no address to listen on; write tcp://HOST:PORT", config.listen));
   }
-  if (config.listen.empty()) return Fail(Code::kInvalid, "listen is empty; write tcp://HOST:PORT");
-  const HostPort http = TRY(ParseHostPort(config.http));
-  if (!IsLoopback(http.host)) {
+  const auto listen = ParseHostPort(std::string_view(config.listen).substr(6));
+  if (!listen) return std::unexpected(listen.error());
+  const auto http = ParseHostPort(config.http);
+  if (!http) return std::unexpected(http.error());
+  if (!IsLoopback(http->host)) {
     return Fail(Code::kRefused, fmt::format("http = '{}' is not a loopback address, and this version has no TLS of its own; write "
-                                            "127.0.0.1:{} and reach it through ssh -L or a TLS proxy", config.http, http.port));
+                                            "127.0.0.1:{} and reach it through ssh -L or a TLS proxy", config.http, http->port));
   }
-  const HostPort listen = TRY(ParseHostPort(std::string_view(config.listen).substr(6)));
-  if (config.endpoint.empty() && (listen.host == "*" || listen.host == "0.0.0.0" || listen.host == "::")) {
+  const bool wildcard = listen->host == "*" || listen->host == "0.0.0.0" || listen->host == "::";
+  if (config.endpoint.empty() && wildcard) {
     return Fail(Code::kInvalid, fmt::format("listen = '{}' is no address that a hospital can dial; set endpoint = \"tcp://NAME:{}\" in "
-                                            "coordinator.toml (with init: --endpoint)", config.listen, listen.port));
+                                            "coordinator.toml (with init: --endpoint)", config.listen, listen->port));
   }
   return {};
 }

@@ -79,7 +79,7 @@ Result<Endpoints> Start(const fs::path& directory, const Config& config, Running
   ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
                          .server_key = keys.transport.public_key(),
                          .endpoint = endpoints.hospitals,
-                         .build = std::string(kVersion),
+                         .build = std::string(kProgramVersion),
                          .stored = TRY(running->database->Load()),
                          .storage = running->database.get(),
                          .blobs = running->blobs.get()};
@@ -136,7 +136,7 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   const Value written = Value(Value::Object()).Set("hospitals", endpoints.hospitals).Set("http", endpoints.http);
   TRY(WriteFileAtomic(EndpointsFile(directory), View(PrettyJson(written) + "\n"), 0644));
   Log(LogLevel::kInfo, "started", {{"federation", config.federation}, {"hospitals", endpoints.hospitals}, {"http", endpoints.http},
-                                   {"version", std::string(kVersion)}});
+                                   {"version", std::string(kProgramVersion)}});
 
   const Status ended = running.loop->Run();
   InstallStopSignals(nullptr);

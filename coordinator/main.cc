@@ -37,7 +37,7 @@ Next:
 int Main(int argc, char** argv) {
   TuneAllocator();
   CLI::App app("Coordinates studies between hospitals; patients' data stay at home.", "consilium-coordinator");
-  app.set_version_flag("--version", std::string(kVersion));
+  app.set_version_flag("--version", std::string(kProgramVersion));
   app.require_subcommand(1);
   app.footer("Example:\n  consilium-coordinator init /var/lib/consilium/coordinator --federation heart-network\n"
              "  consilium-coordinator run /var/lib/consilium/coordinator");

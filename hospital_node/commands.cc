@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <ctime>
 
 #include "common/base/files.h"
@@ -38,26 +39,6 @@ int Run(const Terminal& terminal, const Result<Value>& answer, const Show& show)
   terminal.Document(*answer);
   if (!terminal.json()) terminal.Say(show(*answer));
   return 0;
-}
-
-// The folder to register and the schema's text. A single file becomes its folder with the file's name as the pattern.
-Result<Value> DataBody(const DataOptions& options) {
-  const Bytes text = TRY(ReadFile(options.schema, kMaxSchema));
-  Schema schema = TRY(ParseSchema(consilium::Text(text), options.schema));
-  std::error_code error;
-  const fs::path path = fs::canonical(options.csv, error);
-  if (error) {
-    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", options.csv,
-                                             error.message()));
-  }
-  std::string toml(consilium::Text(text));
-  fs::path folder = path;
-  if (!fs::is_directory(path)) {
-    folder = path.parent_path();
-    schema.pattern = path.filename().string();
-    toml = SchemaToml(schema);
-  }
-  return Value().Set("name", options.name).Set("folder", folder.string()).Set("schema", toml);
 }
 
 std::string ReportText(const std::string& name, const Value& report) {
@@ -97,6 +78,20 @@ std::string MetricsLine(const Value& metrics) {
 
 }  // namespace
 
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file) {
+  const Bytes text = TRY(ReadFile(schema_file, kMaxSchema));
+  Schema schema = TRY(ParseSchema(consilium::Text(text), schema_file));
+  std::error_code error;
+  const fs::path path = fs::canonical(csv, error);
+  if (error) {
+    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", csv, error.message()));
+  }
+  if (fs::is_directory(path)) return DataSetSpec{name, path.string(), std::string(consilium::Text(text))};
+  schema.pattern.clear();
+  for (char c : path.filename().string()) schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
+  return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
+}
+
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file) {
   const auto token = ReadSecretLine(token_file, "the token that `consilium invite` printed");
   if (!token) return terminal.Fail(token.error());
@@ -118,25 +113,26 @@ and see these eight words; compare them by telephone, not by mail. Then:
 
 int StatusCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
-    const bool connected = s["connected"].AsBool();
-    std::string out = fmt::format("{}: {} {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]),
-                                  connected ? "connected to" : "not connected to", Text(s["coordinator"]),
+    const std::string link = s["connected"].AsBool() ? "connected" : fmt::format("not connected ({})", Text(s["link"]));
+    std::string out = fmt::format("{}: {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]), link,
                                   s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
-                                  Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]),
-                                  s["jobs"].IsArray() ? std::to_string(s["jobs"].AsArray().size()) : Number(s["jobs"]));
+                                  Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
+    if (!s["ledger"]["locked"].AsString().empty()) out += "The ledger is locked: " + Text(s["ledger"]["locked"]) + "\n";
     if (s["studies"].AsArray().empty()) return out;
-    std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase"}};
+    std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase", "stage", "answers"}};
     for (const Value& study : s["studies"].AsArray()) {
-      table.push_back({Short(study["study"]), Text(study["name"]), Text(study["consent"]), Text(study["phase"])});
+      table.push_back({Short(study["study"]), Text(study["name"]), Text(study["consent"]), Text(study["phase"]),
+                       Text(study["stage"]), Number(study["releases"])});
     }
     return out + FormatTable(table);
   });
 }
 
 int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only) {
-  const auto body = DataBody(options);
-  if (!body) return terminal.Fail(body.error());
-  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", *body);
+  const auto spec = SpecOf(options.name, options.csv, options.schema);
+  if (!spec) return terminal.Fail(spec.error());
+  const Value body = Value().Set("name", spec->name).Set("folder", spec->folder).Set("schema", spec->schema);
+  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", body);
   return Run(terminal, answer, [&](const Value& report) {
     return ReportText(options.name, report) +
            (check_only ? "Nothing was registered and nothing left this machine." : "Registered; the data stay where they are.");
@@ -215,9 +211,7 @@ int BudgetCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]), Number(study["committed"]),
                        Number(study["released"])});
     }
-    const Value& rows = answer["rows"];
-    return fmt::format("The ledger has {} rows; its head is {}.\n{}", rows.IsArray() ? std::to_string(rows.AsArray().size()) : Number(rows),
-                       answer["head"].IsString() ? Text(answer["head"]) : Text(answer["head"]["hash"]), FormatTable(table));
+    return fmt::format("The ledger has {} rows; its head is {}.\n{}", Number(answer["rows"]), Text(answer["head"]), FormatTable(table));
   });
 }
 

@@ -4,12 +4,16 @@
 #include <string>
 
 #include "common/settings/terminal.h"
+#include "hospital_node/data/workbench.h"
 
 namespace consilium::node {
 
 struct DataOptions {
   std::string name, csv, schema;  // `csv`: a file, or a folder whose files match the schema's pattern.
 };
+
+// What a data set is registered as: a single file becomes its folder with the file's name as the schema's pattern.
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file);
 
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
 int StatusCommand(const Terminal& terminal, const std::string& directory);

@@ -94,14 +94,14 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   return config;
 }
 
-Result<Keys> MakeKeys(const std::filesystem::path& directory) {
+Result<FoundingKeys> MakeKeys(const std::filesystem::path& directory) {
   TRY(EnsurePrivateDirectory(directory / "keys"));
   const Secret passphrase = TRY(Passphrase(directory, true));
-  Keys keys{IdentityKey::Generate(), CurveKey::Generate(), IdentityKey::Generate()};
-  TRY(SaveSecret(KeyFile(directory, "identity"), keys.identity.seed(), passphrase.view()));
-  TRY(SaveSecret(KeyFile(directory, "transport"), keys.transport.secret(), passphrase.view()));
-  TRY(SaveSecret(KeyFile(directory, "officer"), keys.officer.seed(), passphrase.view()));
-  return keys;
+  FoundingKeys made{{IdentityKey::Generate(), CurveKey::Generate()}, IdentityKey::Generate()};
+  TRY(SaveSecret(KeyFile(directory, "identity"), made.keys.identity.seed(), passphrase.view()));
+  TRY(SaveSecret(KeyFile(directory, "transport"), made.keys.transport.secret(), passphrase.view()));
+  TRY(SaveSecret(KeyFile(directory, "officer"), made.officer.seed(), passphrase.view()));
+  return made;
 }
 
 Result<Keys> LoadKeys(const std::filesystem::path& directory) {
@@ -111,8 +111,7 @@ Result<Keys> LoadKeys(const std::filesystem::path& directory) {
   const Secret passphrase = TRY(Passphrase(directory, false));
   const Secret identity = TRY(LoadSecret(KeyFile(directory, "identity"), passphrase.view()));
   const Secret transport = TRY(LoadSecret(KeyFile(directory, "transport"), passphrase.view()));
-  const Secret officer = TRY(LoadSecret(KeyFile(directory, "officer"), passphrase.view()));
-  return Keys{IdentityKey::FromSeed(identity.view()), CurveKey::FromSecret(transport.view()), IdentityKey::FromSeed(officer.view())};
+  return Keys{IdentityKey::FromSeed(identity.view()), CurveKey::FromSecret(transport.view())};
 }
 
 }  // namespace consilium::node

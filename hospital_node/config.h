@@ -32,9 +32,13 @@ Result<Config> LoadConfig(const std::filesystem::path& directory);
 struct Keys {
   IdentityKey identity;   // IK
   CurveKey transport;     // TK
-  IdentityKey officer;    // The hospital's own officer.
 };
-Result<Keys> MakeKeys(const std::filesystem::path& directory);
+// New keys, sealed under a new passphrase, and those of the hospital's own officer beside them.
+struct FoundingKeys {
+  Keys keys;
+  IdentityKey officer;
+};
+Result<FoundingKeys> MakeKeys(const std::filesystem::path& directory);
 // kRefused when anybody else can read one; says the chmod.
 Result<Keys> LoadKeys(const std::filesystem::path& directory);
 

@@ -47,13 +47,13 @@ struct Running {
 Status OpenService(const fs::path& directory, const Config& config, const Keys& keys, Running* running) {
   running->database = TRY(Database::Open(DatabaseFile(directory)));
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
-  running->workbench = MakeWorkbench();
+  running->workbench = std::make_unique<FileWorkbench>();
   ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
                          .transport = keys.transport.public_key(),
                          .server_key = config.server_key,
                          .roster_fingerprint = config.roster_fingerprint,
                          .name = config.name,
-                         .build = std::string(kVersion),
+                         .build = std::string(kProgramVersion),
                          .policy = config.policy,
                          .stored = TRY(running->database->Load()),
                          .storage = running->database.get(),
@@ -76,18 +76,17 @@ Result<Bytes> KeptFrame(const fs::path& directory, const TransportKey& token_key
   return frame;
 }
 
-
-Bytes MakeFrame(const Token& token, const CurveKey& token_key, const Keys& keys) {
+Bytes MakeFrame(const Token& token, const CurveKey& token_key, const FoundingKeys& made) {
   Enroll enroll{.token = token_key.public_key(),
                 .name = token.name,
-                .identity = keys.identity.verify_key(),
-                .transport = keys.transport.public_key(),
-                .officer = keys.officer.verify_key(),
+                .identity = made.keys.identity.verify_key(),
+                .transport = made.keys.transport.public_key(),
+                .officer = made.officer.verify_key(),
                 .roster_fingerprint = token.roster_fingerprint,
                 .membership = {}};
   const Bytes membership = MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer);
-  enroll.membership = SignMembership(membership, keys.identity).signature;
-  return EncodeFrame(enroll, keys.identity);
+  enroll.membership = SignMembership(membership, made.keys.identity).signature;
+  return EncodeFrame(enroll, made.keys.identity);
 }
 
 Status SendEnrolment(const fs::path& directory, const Token& token, const CurveKey& token_key, Bytes frame) {
@@ -152,6 +151,17 @@ Result<HttpReply> Perform(const fs::path& directory, const std::string& method, 
   }
 }
 
+// A command that works without a daemon holds the lock for a moment; a daemon holds it for good and answers.
+Result<DirectoryLock> TakeForDaemon(const fs::path& directory) {
+  constexpr int kTries = 50;
+  for (int i = 0;; ++i) {
+    auto lock = DirectoryLock::Take(directory);
+    if (lock || lock.error().code != Code::kConflict || i == kTries) return lock;
+    if (HttpClient::Unix(ControlSocket(directory)).Get("/v1/status")) return lock;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 }  // namespace
 
 Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
@@ -165,7 +175,7 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
     if (fs::exists(ConfigFile(directory), ignored)) {
       return Fail(Code::kConflict, fmt::format("{} belongs to a federation already; choose another directory", directory.string()));
     }
-    const Keys made = TRY(MakeKeys(directory));
+    const FoundingKeys made = TRY(MakeKeys(directory));
     TRY(WriteFileAtomic(EnrollFrameFile(directory), MakeFrame(token, token_key, made), 0600));
   }
   Bytes frame = TRY(KeptFrame(directory, token_key.public_key()));
@@ -185,7 +195,7 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
 Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   const Config config = TRY(LoadConfig(directory));
   TRY(EnsurePrivateDirectory(directory));
-  const DirectoryLock lock = TRY(DirectoryLock::Take(directory));
+  const DirectoryLock lock = TRY(TakeForDaemon(directory));
   if (!options.log_file.empty()) SetLogFile(options.log_file);
   SetLogLevel(Level(config.log_level));
 
@@ -209,7 +219,7 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   };
   running.control = TRY(HttpServer::Start(std::move(control)));
   InstallStopSignals(running.loop.get());
-  Log(LogLevel::kInfo, "started", {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kVersion)}});
+  Log(LogLevel::kInfo, "started", {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kProgramVersion)}});
 
   const Status ended = running.loop->Run();
   InstallStopSignals(nullptr);

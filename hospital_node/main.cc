@@ -35,7 +35,7 @@ int Main(int argc, char** argv) {
   TuneAllocator();
   Options o;
   CLI::App app("A hospital's own program: data stay here, and nothing is computed that was not approved here.", "consilium-node");
-  app.set_version_flag("--version", std::string(kVersion));
+  app.set_version_flag("--version", std::string(kProgramVersion));
   app.require_subcommand(1);
   app.footer("Example:\n  consilium-node join DIR < token\n  consilium-node run DIR\n"
              "  consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml\n  consilium-node plan approve DIR");

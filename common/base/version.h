@@ -4,5 +4,5 @@
 #include <string_view>
 
 namespace consilium {
-inline constexpr std::string_view kVersion = "0.1.0";
+inline constexpr std::string_view kProgramVersion = "0.1.0";
 }  // namespace consilium

@@ -43,7 +43,8 @@ Result<Secret> FileKey(ByteView passphrase, const std::uint8_t* salt, std::uint3
   if (crypto_pwhash(key.bytes().data(), key.size(), reinterpret_cast<const char*>(passphrase.data()), passphrase.size(),
                     salt, passes, std::size_t{memory_kib} * 1024, crypto_pwhash_ALG_ARGON2ID13) != 0) {
     return Fail(Code::kIo, fmt::format("deriving the key of a key file needs {} MiB of memory, which this machine does "
-                                       "not give; free some and try again", memory_kib / 1024));
+                                       "not give; free some and try again",
+                                       memory_kib / 1024));
   }
   return key;
 }
@@ -66,7 +67,8 @@ Result<Secret> ReadPassphrase(const std::filesystem::path& path) {
   Secret passphrase = Secret::Copy(View(text));
   Wipe(raw);
   if (passphrase.size() == 0) {
-    return Fail(Code::kInvalid, fmt::format("{} is empty; write the passphrase of this installation into it", path.string()));
+    return Fail(Code::kInvalid,
+                fmt::format("{} is empty; write the passphrase of this installation into it", path.string()));
   }
   return passphrase;
 }
@@ -132,8 +134,9 @@ Status SaveSecret(const std::filesystem::path& path, ByteView secret, ByteView p
   PutU32(&file[8], kMemoryKib);
   RandomBytes(std::span(file).subspan(kSaltAt, kSaltBytes + kNonceBytes));
   const Secret key = TRY(FileKey(passphrase, &file[kSaltAt], kPasses, kMemoryKib));
-  CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt(&file[kHeadBytes], nullptr, secret.data(), secret.size(), file.data(),
-                                                   kHeadBytes, nullptr, &file[kNonceAt], key.view().data()) == 0);
+  CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt(&file[kHeadBytes], nullptr, secret.data(), secret.size(),
+                                                   file.data(), kHeadBytes, nullptr, &file[kNonceAt],
+                                                   key.view().data()) == 0);
   return WriteFileAtomic(path, file, 0600);
 }
 
@@ -142,21 +145,26 @@ Result<Secret> LoadSecret(const std::filesystem::path& path, ByteView passphrase
   TRY(EnsurePrivateDirectory(path.has_parent_path() ? path.parent_path() : "."));
   const Bytes file = TRY(ReadFile(path, kHeadBytes + kMaxSecretBytes + kTagBytes));
   if (file.size() < kHeadBytes + kTagBytes || !std::equal(kMagic.begin(), kMagic.end(), file.begin())) {
-    return Fail(Code::kCorrupt, fmt::format("{} is not a key file, or is cut off; restore it from a backup", path.string()));
+    return Fail(Code::kCorrupt,
+                fmt::format("{} is not a key file, or is cut off; restore it from a backup", path.string()));
   }
   const std::uint32_t passes = GetU32(&file[4]), memory_kib = GetU32(&file[8]);
   if (passes < crypto_pwhash_argon2id_OPSLIMIT_MIN || passes > kMostPasses ||
       memory_kib < crypto_pwhash_argon2id_MEMLIMIT_MIN / 1024 || memory_kib > kMostMemoryKib) {
-    return Fail(Code::kCorrupt, fmt::format("{} asks for {} passes over {} KiB, which no key file of ours does; restore it "
-                                            "from a backup", path.string(), passes, memory_kib));
+    return Fail(Code::kCorrupt,
+                fmt::format("{} asks for {} passes over {} KiB, which no key file of ours does; restore it "
+                            "from a backup",
+                            path.string(), passes, memory_kib));
   }
   const Secret key = TRY(FileKey(passphrase, &file[kSaltAt], passes, memory_kib));
   Secret secret(file.size() - kHeadBytes - kTagBytes);
   if (crypto_aead_xchacha20poly1305_ietf_decrypt(secret.bytes().data(), nullptr, nullptr, &file[kHeadBytes],
                                                  file.size() - kHeadBytes, file.data(), kHeadBytes, &file[kNonceAt],
                                                  key.view().data()) != 0) {
-    return Fail(Code::kRefused, fmt::format("{} does not open: the passphrase is not the one it was written with, or the "
-                                            "file was changed; give the right passphrase or restore a backup", path.string()));
+    return Fail(Code::kRefused,
+                fmt::format("{} does not open: the passphrase is not the one it was written with, or the "
+                            "file was changed; give the right passphrase or restore a backup",
+                            path.string()));
   }
   return secret;
 }
@@ -175,8 +183,10 @@ Result<Secret> Passphrase(const std::filesystem::path& directory, bool create) {
   }
   if (guarded.error().code != Code::kNotFound) return std::unexpected(guarded.error());
   if (!create) {
-    return Fail(Code::kNotFound, fmt::format("no passphrase: neither the credential {} nor {} exists; restore the file, or "
-                                             "set the credential in the unit", kCredential, path.string()));
+    return Fail(Code::kNotFound,
+                fmt::format("no passphrase: neither the credential {} nor {} exists; restore the file, or "
+                            "set the credential in the unit",
+                            kCredential, path.string()));
   }
   TRY(EnsurePrivateDirectory(path.parent_path()));
   Secret raw = Secret::Random(24);

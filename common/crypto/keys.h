@@ -40,7 +40,8 @@ class CurveKey {
 // Eight pronounceable words of 11 bits each (88 bits) over H("consilium/fingerprint" | a | b); people compare them.
 std::string Fingerprint(ByteView a, ByteView b);
 
-// Key files are XChaCha20-Poly1305 under Argon2id of a passphrase, mode 0600 in a 0700 directory; anything else is kRefused.
+// Key files are XChaCha20-Poly1305 under Argon2id of a passphrase, mode 0600 in a 0700 directory; anything else is
+// kRefused.
 Status SaveSecret(const std::filesystem::path& path, ByteView secret, ByteView passphrase);
 Result<Secret> LoadSecret(const std::filesystem::path& path, ByteView passphrase);
 // The passphrase: systemd's credential "consilium-passphrase" ($CREDENTIALS_DIRECTORY), else the 0600 file

@@ -15,8 +15,8 @@ Status StartCrypto();
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::size_t size);          // Zeros, in locked memory.
-  static Secret Copy(ByteView bytes);          // The caller wipes its own.
+  explicit Secret(std::size_t size);   // Zeros, in locked memory.
+  static Secret Copy(ByteView bytes);  // The caller wipes its own.
   static Secret Random(std::size_t size);
   Secret(Secret&& other) noexcept;
   Secret& operator=(Secret&& other) noexcept;

@@ -21,7 +21,8 @@ Status RequireSignature(const SignedRoster& link, const VerifyKey& key, const Fi
   const auto found = std::find_if(link.signatures.begin(), link.signatures.end(),
                                   [&](const RosterSignature& s) { return s.key == key; });
   if (found != link.signatures.end() && Verify(key, fields.bytes(), found->signature)) return {};
-  return Fail(Code::kUnauthorised, fmt::format("the roster is not signed by {}; ask the founding officer for the one that is", whose));
+  return Fail(Code::kUnauthorised,
+              fmt::format("the roster is not signed by {}; ask the founding officer for the one that is", whose));
 }
 
 Status CheckFounder(const SignedRoster& link, const VerifyKey& founder) {
@@ -30,8 +31,10 @@ Status CheckFounder(const SignedRoster& link, const VerifyKey& founder) {
 
 Status CheckSize(const SignedRoster& link, std::size_t signatures) {
   if (link.signatures.size() != signatures) {
-    return Fail(Code::kUnauthorised, fmt::format("the roster needs exactly {} signatures (the founding officer's and one of "
-                                                 "each new hospital) and has {}", signatures, link.signatures.size()));
+    return Fail(Code::kUnauthorised,
+                fmt::format("the roster needs exactly {} signatures (the founding officer's and one of "
+                            "each new hospital) and has {}",
+                            signatures, link.signatures.size()));
   }
   if (Encode(link).size() <= kMaxBytes) return {};
   return Fail(Code::kInvalid, fmt::format("the signed roster has more than {} bytes", kMaxBytes));
@@ -41,14 +44,16 @@ Status CheckKept(const Member& was, const Member& is) {
   Member expected = was;
   expected.revoked = was.revoked || is.revoked;  // Revocation is for good.
   if (expected == is) return {};
-  return Broken(Code::kInvalid, fmt::format("the entry of {} (number {}) was changed; only a revocation is allowed, and it stays",
-                                            was.name, was.number));
+  return Broken(Code::kInvalid,
+                fmt::format("the entry of {} (number {}) was changed; only a revocation is allowed, and it stays",
+                            was.name, was.number));
 }
 
 Status CheckAdded(const SignedRoster& link, const Roster& roster, const Member& added) {
   if (added.revoked) return Broken(Code::kInvalid, fmt::format("{} is new and revoked at once", added.name));
   if (added.officers.size() > 1) {
-    return Broken(Code::kInvalid, fmt::format("{} is new and may bring one officer, the one it enrolled with", added.name));
+    return Broken(Code::kInvalid,
+                  fmt::format("{} is new and may bring one officer, the one it enrolled with", added.name));
   }
   const VerifyKey officer = added.officers.empty() ? VerifyKey{} : added.officers.front();
   const Bytes membership = MembershipBytes(roster.federation, added.name, added.identity, added.transport, officer);
@@ -97,13 +102,16 @@ Result<SignedRoster> ParseSignedRoster(ByteView bytes) {
 
 Result<RosterChain> RosterChain::Found(const SignedRoster& roster0, const Digest& fingerprint) {
   if (roster0.hash() != fingerprint) {
-    return Fail(Code::kUnauthorised, fmt::format("this is not the federation of the invitation: its founding roster is {}, the "
-                                                 "invitation names {}; ask for a new token", roster0.hash().Hex(), fingerprint.Hex()));
+    return Fail(Code::kUnauthorised,
+                fmt::format("this is not the federation of the invitation: its founding roster is {}, the "
+                            "invitation names {}; ask for a new token",
+                            roster0.hash().Hex(), fingerprint.Hex()));
   }
   TRY(CheckSize(roster0, 1));
   Roster roster = TRY(ParseRoster(roster0.roster));
   if (roster.seq != 0 || !roster.previous.IsZero() || !roster.members.empty()) {
-    return Fail(Code::kInvalid, "a founding roster has number 0, no predecessor and no hospitals; this one is a later roster");
+    return Fail(Code::kInvalid,
+                "a founding roster has number 0, no predecessor and no hospitals; this one is a later roster");
   }
   TRY(CheckFounder(roster0, roster.founder));
   RosterChain chain;
@@ -115,9 +123,10 @@ Result<RosterChain> RosterChain::Found(const SignedRoster& roster0, const Digest
 Status RosterChain::Extend(const SignedRoster& next) {
   Roster roster = TRY(ParseRoster(next.roster));
   if (roster.seq != current_.seq + 1 || roster.previous != hash()) {
-    return Broken(Code::kConflict, fmt::format("it is number {} and should follow number {} with its hash; another one came "
-                                               "first, or one is missing: fetch the current roster and start from it",
-                                               roster.seq, current_.seq));
+    return Broken(Code::kConflict,
+                  fmt::format("it is number {} and should follow number {} with its hash; another one came "
+                              "first, or one is missing: fetch the current roster and start from it",
+                              roster.seq, current_.seq));
   }
   if (roster.federation != current_.federation || roster.founder != current_.founder) {
     return Broken(Code::kInvalid, "it names another federation or founding officer");

@@ -18,7 +18,9 @@ Value MemberValue(const Member& member) {
   for (const VerifyKey& officer : member.officers) officers.Push(officer.Hex());
   Value out;
   out.Set("number", member.number).Set("id", member.id.Hex()).Set("name", member.name);
-  out.Set("identity", member.identity.Hex()).Set("transport", member.transport.Hex()).Set("officers", std::move(officers));
+  out.Set("identity", member.identity.Hex())
+      .Set("transport", member.transport.Hex())
+      .Set("officers", std::move(officers));
   out.Set("valid_from_ms", member.valid_from_ms).Set("valid_until_ms", member.valid_until_ms);
   out.Set("revoked", member.revoked);
   return out;
@@ -52,14 +54,17 @@ Result<Member> ReadMember(const Value& value) {
   return member;
 }
 
-std::unexpected<Error> Bad(std::string why) { return Fail(Code::kInvalid, "the roster is not valid: " + std::move(why)); }
+std::unexpected<Error> Bad(std::string why) {
+  return Fail(Code::kInvalid, "the roster is not valid: " + std::move(why));
+}
 
 Status CheckMember(const Member& member, std::size_t position) {
   if (member.number != position) return Bad(fmt::format("member {} has the number {}", position, member.number));
   TRY(CheckHospitalName(member.name));
   if (member.id.IsZero()) return Bad(fmt::format("{} has no id", member.name));
   if (member.officers.size() > kMostOfficers) {
-    return Bad(fmt::format("{} has {} officers; at most {} are kept", member.name, member.officers.size(), kMostOfficers));
+    return Bad(
+        fmt::format("{} has {} officers; at most {} are kept", member.name, member.officers.size(), kMostOfficers));
   }
   if (member.valid_until_ms != 0 && member.valid_until_ms <= member.valid_from_ms) {
     return Bad(fmt::format("{} is valid until before it is valid from", member.name));
@@ -76,18 +81,15 @@ Status CheckKeysAreDistinct(const Roster& roster) {
   }
   for (const Member& member : roster.members) {
     bool good = fresh(member.identity) && fresh(member.transport);
-    for (const VerifyKey& officer : member.officers) good = (officer.IsZero() || fresh(officer)) && good;  // Zero: none.
+    for (const VerifyKey& officer : member.officers)
+      good = (officer.IsZero() || fresh(officer)) && good;  // Zero: none.
     if (!good) return Bad(fmt::format("{} lacks a key, or has one that is used already", member.name));
   }
   return {};
 }
 
 Status CheckRoster(const Roster& roster) {
-  const std::string& federation = roster.federation;
-  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  if (federation.size() > kMostFederationBytes || std::any_of(federation.begin(), federation.end(), control)) {
-    return Bad(fmt::format("the federation's name has control characters or more than {} bytes", kMostFederationBytes));
-  }
+  TRY(CheckFederationName(roster.federation));
   std::set<HospitalId> ids;
   std::set<std::string> names;
   for (std::size_t i = 0; i < roster.members.size(); ++i) {
@@ -123,8 +125,17 @@ Status CheckHospitalName(std::string_view name) {
       std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '-'; })) {
     return {};
   }
-  return Fail(Code::kInvalid, fmt::format("{} is no hospital's name; use 1 to 63 of a-z, 0-9 and -, and do not begin with -",
-                                          CanonicalJson(Value(name.substr(0, 80)))));
+  return Fail(Code::kInvalid,
+              fmt::format("{} is no hospital's name; use 1 to 63 of a-z, 0-9 and -, and do not begin with -",
+                          CanonicalJson(Value(name.substr(0, 80)))));
+}
+
+Status CheckFederationName(std::string_view name) {
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (!name.empty() && name.size() <= kMostFederationBytes && std::none_of(name.begin(), name.end(), control))
+    return {};
+  return Fail(Code::kInvalid, fmt::format("{} is no federation's name; use 1 to {} bytes without control characters",
+                                          CanonicalJson(Value(name.substr(0, 160))), kMostFederationBytes));
 }
 
 Bytes Canonical(const Roster& roster) {

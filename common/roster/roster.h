@@ -1,5 +1,5 @@
-// Who is in the federation: a hash-chained list, each version signed. Both sides verify; a hospital's first trust is the
-// fingerprint of roster 0, which rides on its token.
+// Who is in the federation: a hash-chained list, each version signed. Both sides verify; a hospital's first trust is
+// the fingerprint of roster 0, which rides on its token.
 #pragma once
 
 #include <optional>
@@ -15,8 +15,8 @@ struct Member {
   std::uint32_t number = 0;  // Position, from 1; never reused.
   HospitalId id;
   std::string name;
-  VerifyKey identity;        // IK
-  TransportKey transport;    // TK
+  VerifyKey identity;      // IK
+  TransportKey transport;  // TK
   std::vector<VerifyKey> officers;
   std::int64_t valid_from_ms = 0, valid_until_ms = 0;  // Wall time; until 0: no end.
   bool revoked = false;
@@ -24,13 +24,13 @@ struct Member {
 };
 
 struct Roster {
-  std::uint64_t seq = 0;     // 0: the founding roster, without hospitals.
-  Digest previous;           // H of the previous roster's bytes; zero for roster 0.
+  std::uint64_t seq = 0;  // 0: the founding roster, without hospitals.
+  Digest previous;        // H of the previous roster's bytes; zero for roster 0.
   std::string federation;
-  VerifyKey server_identity;       // Signs what the coordinator says.
-  TransportKey server_transport;   // CURVE server key.
-  VerifyKey founder;               // The founding officer.
-  std::vector<Member> members;     // By number.
+  VerifyKey server_identity;      // Signs what the coordinator says.
+  TransportKey server_transport;  // CURVE server key.
+  VerifyKey founder;              // The founding officer.
+  std::vector<Member> members;    // By number.
 
   [[nodiscard]] const Member* ByNumber(std::uint32_t number) const;
   [[nodiscard]] const Member* ByTransport(const TransportKey& key) const;  // Revoked ones too; look at the flag.
@@ -52,7 +52,7 @@ struct SignedRoster {
   std::vector<RosterSignature> signatures;
   [[nodiscard]] Digest hash() const { return Blake2b(roster); }
 };
-Bytes Encode(const SignedRoster& signed_roster);           // Canonical JSON; at most 1 MiB.
+Bytes Encode(const SignedRoster& signed_roster);  // Canonical JSON; at most 1 MiB.
 Result<SignedRoster> ParseSignedRoster(ByteView bytes);
 RosterSignature SignRoster(ByteView roster, const IdentityKey& key);
 
@@ -61,9 +61,9 @@ class RosterChain {
  public:
   // First trust: roster 0 must have this hash (BLAKE2b-256) and the founder's signature.
   static Result<RosterChain> Found(const SignedRoster& roster0, const Digest& fingerprint);
-  // The next version: seq + 1, previous = H(last), same federation and founder, members only appended or revoked (numbers,
-  // ids, names and keys of the old ones unchanged), no key twice, signed by the founder (until three hospitals have
-  // officers this is the rule; M of N follows) and by the IK of every added hospital.
+  // The next version: seq + 1, previous = H(last), same federation and founder, members only appended or revoked
+  // (numbers, ids, names and keys of the old ones unchanged), no key twice, signed by the founder (until three
+  // hospitals have officers this is the rule; M of N follows) and by the IK of every added hospital.
   Status Extend(const SignedRoster& next);
   [[nodiscard]] const Roster& current() const { return current_; }
   [[nodiscard]] const SignedRoster& current_signed() const { return links_.back(); }
@@ -81,22 +81,24 @@ Bytes MembershipBytes(std::string_view federation, std::string_view name, const 
                       const TransportKey& transport, const VerifyKey& officer);
 RosterSignature SignMembership(ByteView membership, const IdentityKey& identity);
 
-// A hospital's name: [a-z0-9][a-z0-9-]{0,62}. An endpoint: tcp://HOST:PORT, at most 255 bytes. kInvalid says what is wrong.
+// A hospital's name: [a-z0-9][a-z0-9-]{0,62}. An endpoint: tcp://HOST:PORT, at most 255 bytes. kInvalid says what is
+// wrong. A federation's name: 1 to 128 bytes without control characters.
 Status CheckHospitalName(std::string_view name);
+Status CheckFederationName(std::string_view name);
 Status CheckEndpoint(std::string_view endpoint);
 
 // What `consilium invite` prints and `join` reads: one line, "consilium1." + base64 of
 // {secret 16 bytes, name, endpoint, server CURVE key, roster 0 fingerprint, federation}, with a checksum.
 struct Token {
-  Secret secret;          // 128 bits.
-  std::string name;       // The hospital's name, fixed by the officer.
-  std::string endpoint;   // tcp://HOST:PORT
+  Secret secret;         // 128 bits.
+  std::string name;      // The hospital's name, fixed by the officer.
+  std::string endpoint;  // tcp://HOST:PORT
   TransportKey server;
   Digest roster_fingerprint;
-  std::string federation; // The hospital signs its membership of it before it has seen a roster.
+  std::string federation;  // The hospital signs its membership of it before it has seen a roster.
 };
-Secret FormatToken(const Token& token);            // Name and endpoint passed the checks above; federation as in a roster.
-Result<Token> ParseToken(std::string_view text);   // kInvalid names the mend ("copy the whole line").
+Secret FormatToken(const Token& token);           // Its names and endpoint passed the checks above.
+Result<Token> ParseToken(std::string_view text);  // kInvalid names the mend ("copy the whole line").
 // The CURVE key of a token: BLAKE2b("consilium/token"; key secret). Coordinators know only its public half.
 CurveKey TokenKey(const Token& token);
 

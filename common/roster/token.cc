@@ -3,8 +3,8 @@
 //   secret (16) | server CURVE key (32) | roster 0's fingerprint (32) | u8 length, name | u8 length, endpoint
 //   | u8 length, federation | checksum (4)
 //
-// with the first four bytes of BLAKE2b-256 over all before it as the checksum: a slip of the hand, not an attack, is what
-// it finds. The text is as secret as what is in it, so every copy lies in a Secret or is wiped.
+// with the first four bytes of BLAKE2b-256 over all before it as the checksum: a slip of the hand, not an attack, is
+// what it finds. The text is as secret as what is in it, so every copy lies in a Secret or is wiped.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -16,11 +16,13 @@ namespace consilium {
 namespace {
 
 constexpr std::string_view kPrefix = "consilium1.";
-constexpr std::size_t kSecretBytes = 16, kChecksumBytes = 4, kMaxTextBytes = 1024, kMaxEndpointBytes = 255, kMaxFederationBytes = 128;
+constexpr std::size_t kSecretBytes = 16, kChecksumBytes = 4, kMaxTextBytes = 1024, kMaxEndpointBytes = 255;
 
 std::unexpected<Error> Bad(std::string_view why) {  // Never with the text itself: it would end in a log.
-  return Fail(Code::kInvalid, fmt::format("this token cannot be used: {}; copy the whole line that `consilium invite` printed, "
-                                          "from \"{}\" to its end", why, kPrefix));
+  return Fail(Code::kInvalid,
+              fmt::format("this token cannot be used: {}; copy the whole line that `consilium invite` printed, "
+                          "from \"{}\" to its end",
+                          why, kPrefix));
 }
 
 class Writer {
@@ -66,11 +68,6 @@ class Scanner {
   bool cut_ = false;
 };
 
-bool NamesAFederation(std::string_view text) {  // As rosters allow it.
-  return !text.empty() && text.size() <= kMaxFederationBytes &&
-         std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; });
-}
-
 Result<Secret> Decode(std::string_view text) {
   auto decoded = FromBase64(text);
   if (!decoded) return Bad("a character is wrong or missing");
@@ -89,8 +86,9 @@ Result<Secret> Decode(std::string_view text) {
 
 Status CheckEndpoint(std::string_view endpoint) {
   const auto bad = [&] {
-    return Fail(Code::kInvalid, fmt::format("{} is no address of a coordinator; write tcp://HOST:PORT, as the hospitals reach it",
-                                            CanonicalJson(Value(endpoint.substr(0, 300)))));
+    return Fail(Code::kInvalid,
+                fmt::format("{} is no address of a coordinator; write tcp://HOST:PORT, as the hospitals reach it",
+                            CanonicalJson(Value(endpoint.substr(0, 300)))));
   };
   if (!endpoint.starts_with("tcp://") || endpoint.size() > kMaxEndpointBytes) return bad();
   const std::string_view rest = endpoint.substr(6);
@@ -113,7 +111,8 @@ Status CheckEndpoint(std::string_view endpoint) {
 
 Secret FormatToken(const Token& token) {
   CHECK(token.secret.size() == kSecretBytes);
-  CHECK(CheckHospitalName(token.name).has_value() && CheckEndpoint(token.endpoint).has_value() && NamesAFederation(token.federation));
+  CHECK(CheckHospitalName(token.name).has_value() && CheckEndpoint(token.endpoint).has_value());
+  CHECK(CheckFederationName(token.federation).has_value());
   const std::size_t body = kSecretBytes + TransportKey::kSize + Digest::kSize + 3 + token.name.size() +
                            token.endpoint.size() + token.federation.size();
   Secret payload(body + kChecksumBytes);
@@ -156,7 +155,7 @@ Result<Token> ParseToken(std::string_view text) {
   token.roster_fingerprint = *fingerprint;
   TRY(CheckHospitalName(token.name));
   TRY(CheckEndpoint(token.endpoint));
-  if (!NamesAFederation(token.federation)) return Bad("it names no federation");
+  TRY(CheckFederationName(token.federation));
   return token;
 }
 

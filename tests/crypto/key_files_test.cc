@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
-#include <fstream>
+#include <optional>
 
 #include "common/base/files.h"
 #include "common/crypto/keys.h"
@@ -12,6 +12,13 @@ namespace consilium {
 namespace {
 
 namespace fs = std::filesystem;
+
+// The fault's code; nullopt for a success, which has none to compare.
+template <class Outcome>
+std::optional<Code> CodeOf(const Outcome& outcome) {
+  if (outcome.has_value()) return std::nullopt;
+  return outcome.error().code;
+}
 
 class KeyFiles : public testing::Test {
  protected:
@@ -30,11 +37,7 @@ class KeyFiles : public testing::Test {
     fs::create_directories(path.parent_path());
     ASSERT_TRUE(WriteFileAtomic(path, View(text), mode).has_value());
   }
-  Code LoadCode(std::string_view passphrase = "pass") {
-    const Result<Secret> secret = LoadSecret(path_, View(passphrase));
-    EXPECT_FALSE(secret.has_value());
-    return secret ? Code::kConflict : secret.error().code;
-  }
+  std::optional<Code> LoadCode() { return CodeOf(LoadSecret(path_, View("pass"))); }
 
   fs::path directory_, path_;
 };
@@ -71,7 +74,7 @@ TEST_F(KeyFiles, HideTheSecretAndNeverRepeatThemselves) {
 
 TEST_F(KeyFiles, ArePrivateAndRefusedWhenTheyAreNot) {
   ASSERT_TRUE(SaveSecret(path_, Bytes(32, 7), View("pass")).has_value());
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(path_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
   ASSERT_EQ(stat(path_.parent_path().c_str(), &info), 0);
@@ -82,7 +85,7 @@ TEST_F(KeyFiles, ArePrivateAndRefusedWhenTheyAreNot) {
   ASSERT_EQ(chmod(path_.c_str(), 0600), 0);
   ASSERT_EQ(chmod(path_.parent_path().c_str(), 0755), 0);
   EXPECT_EQ(LoadCode(), Code::kRefused);
-  EXPECT_EQ(SaveSecret(path_, Bytes(32, 7), View("pass")).error().code, Code::kRefused);
+  EXPECT_EQ(CodeOf(SaveSecret(path_, Bytes(32, 7), View("pass"))), Code::kRefused);
   ASSERT_EQ(chmod(path_.parent_path().c_str(), 0700), 0);
   EXPECT_TRUE(LoadSecret(path_, View("pass")).has_value());
 }
@@ -102,7 +105,10 @@ TEST_F(KeyFiles, AbsentCutOrForeignFilesAreErrors) {
 TEST_F(KeyFiles, AbsurdCostsAreRefusedBeforeTheyAreSpent) {
   ASSERT_TRUE(SaveSecret(path_, Bytes(32, 7), View("pass")).has_value());
   const Bytes good = *ReadFile(path_, 1000);
-  struct Case { std::size_t at; std::array<std::uint8_t, 4> number; };
+  struct Case {
+    std::size_t at;
+    std::array<std::uint8_t, 4> number;
+  };
   for (const Case& c : {Case{4, {0, 0, 0, 0}}, Case{4, {17, 0, 0, 0}}, Case{4, {0, 0, 0, 1}}, Case{8, {7, 0, 0, 0}},
                         Case{8, {1, 0, 4, 0}}, Case{8, {0xff, 0xff, 0xff, 0xff}}}) {
     Bytes bad = good;
@@ -117,12 +123,10 @@ TEST_F(KeyFiles, AChangedByteIsNeverBelieved) {
   const Bytes good = *ReadFile(path_, 1000);
   // Each field at both ends and inside; the costs have the test above. Few, for each opens at the full price.
   for (std::size_t at : {0, 3, 12, 20, 27, 28, 40, 51, 52, 60, 83, 84, 92, 99}) {
-    for (unsigned bit : {0U, 7U}) {
-      Bytes bad = good;
-      bad[at] ^= static_cast<std::uint8_t>(1U << bit);
-      ASSERT_TRUE(WriteFileAtomic(path_, bad, 0600).has_value());
-      EXPECT_FALSE(LoadSecret(path_, View("pass")).has_value()) << at;
-    }
+    Bytes bad = good;
+    bad[at] ^= 0x80;
+    ASSERT_TRUE(WriteFileAtomic(path_, bad, 0600).has_value());
+    EXPECT_FALSE(LoadSecret(path_, View("pass")).has_value()) << at;
   }
   // Cheaper costs are allowed by the bounds, but they are part of what is authenticated.
   Bytes cheap = good;
@@ -133,11 +137,11 @@ TEST_F(KeyFiles, AChangedByteIsNeverBelieved) {
 }
 
 TEST_F(KeyFiles, ThePassphraseIsMadeOnceWithCreate) {
-  EXPECT_EQ(Passphrase(directory_, false).error().code, Code::kNotFound);
+  EXPECT_EQ(CodeOf(Passphrase(directory_, false)), Code::kNotFound);
   const Result<Secret> made = Passphrase(directory_, true);
   ASSERT_TRUE(made.has_value()) << made.error().what;
   EXPECT_EQ(made->size(), 32U);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat((directory_ / "keys" / "passphrase").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
   for (bool create : {false, true}) {
@@ -146,7 +150,7 @@ TEST_F(KeyFiles, ThePassphraseIsMadeOnceWithCreate) {
     EXPECT_TRUE(EqualConstantTime(again->view(), made->view()));
   }
   ASSERT_EQ(chmod((directory_ / "keys" / "passphrase").c_str(), 0644), 0);
-  EXPECT_EQ(Passphrase(directory_, true).error().code, Code::kRefused);
+  EXPECT_EQ(CodeOf(Passphrase(directory_, true)), Code::kRefused);
 }
 
 TEST_F(KeyFiles, ThePassphraseFileMayEndInALineBreakAndMayNotBeEmpty) {
@@ -154,9 +158,9 @@ TEST_F(KeyFiles, ThePassphraseFileMayEndInALineBreakAndMayNotBeEmpty) {
   Put(directory_ / "keys" / "passphrase", "correct horse\n", 0600);
   EXPECT_EQ(Text(Passphrase(directory_, false)->view()), "correct horse");
   Put(directory_ / "keys" / "passphrase", "\r\n", 0600);
-  EXPECT_EQ(Passphrase(directory_, true).error().code, Code::kInvalid);
+  EXPECT_EQ(CodeOf(Passphrase(directory_, true)), Code::kInvalid);
   Put(directory_ / "keys" / "passphrase", std::string(2000, 'x'), 0600);
-  EXPECT_EQ(Passphrase(directory_, true).error().code, Code::kInvalid);
+  EXPECT_EQ(CodeOf(Passphrase(directory_, true)), Code::kInvalid);
 }
 
 TEST_F(KeyFiles, TheServiceManagersCredentialComesFirst) {

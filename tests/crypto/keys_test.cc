@@ -13,14 +13,16 @@ TEST(Keys, Ed25519MatchesRfc8032) {  // Section 7.1, tests 1 and 2.
       IdentityKey::FromSeed(*FromHex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"));
   EXPECT_EQ(one.verify_key().Hex(), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
   EXPECT_EQ(one.Sign({}).Hex(),
-            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe246"
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f059"
+            "5bbe246"
             "55141438e7a100b");
   const IdentityKey two =
       IdentityKey::FromSeed(*FromHex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"));
   EXPECT_EQ(two.verify_key().Hex(), "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
   EXPECT_TRUE(Verify(two.verify_key(), View("r"), two.Sign(View("r"))));
   EXPECT_EQ(two.Sign(View("r")).Hex(),
-            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb"
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4"
+            "302aeeb"
             "00d291612bb0c00");
 }
 
@@ -52,7 +54,8 @@ TEST(Keys, ASignatureHasOneFormOnly) {
   Signature signature = key.Sign(View("m"));
   const Bytes order = *FromHex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
   unsigned carry = 0;
-  for (std::size_t i = 0; i < 32; ++i) {  // S + L verifies under a lax verifier, as another signature of the same message.
+  for (std::size_t i = 0; i < 32;
+       ++i) {  // S + L verifies under a lax verifier, as another signature of the same message.
     carry += signature.bytes[32 + i] + order[i];
     signature.bytes[32 + i] = static_cast<std::uint8_t>(carry);
     carry >>= 8;
@@ -61,21 +64,20 @@ TEST(Keys, ASignatureHasOneFormOnly) {
 }
 
 // Points of order 1, 2, 4 and 8, and their non-canonical encodings.
-constexpr const char* kSmallOrder[] = {
-    "0100000000000000000000000000000000000000000000000000000000000000",
-    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    "0000000000000000000000000000000000000000000000000000000000000000",
-    "0000000000000000000000000000000000000000000000000000000000000080",
-    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
-    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
-    "0100000000000000000000000000000000000000000000000000000000000080",
-    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"};
+constexpr const char* kSmallOrder[] = {"0100000000000000000000000000000000000000000000000000000000000000",
+                                       "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                       "0000000000000000000000000000000000000000000000000000000000000000",
+                                       "0000000000000000000000000000000000000000000000000000000000000080",
+                                       "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+                                       "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+                                       "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+                                       "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+                                       "0100000000000000000000000000000000000000000000000000000000000080",
+                                       "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                                       "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                       "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+                                       "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                       "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"};
 
 TEST(Keys, KeysOfSmallOrderVerifyNothing) {
   // R = the base point and S = 1 satisfy S B = R + h A whenever h A = 0: always for the neutral element, for one

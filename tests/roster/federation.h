@@ -1,10 +1,18 @@
-// A federation with fixed keys: roster 0, hospital-a in roster 1, hospital-b in roster 2; and the next rosters of tests.
+// A federation with fixed keys: roster 0, hospital-a in roster 1, hospital-b in roster 2; and the next rosters of
+// tests.
 #pragma once
 
 #include "common/base/check.h"
 #include "common/roster/roster.h"
 
 namespace consilium {
+
+// The fault's code; nullopt for a success, which has none to compare.
+template <class Outcome>
+std::optional<Code> CodeOf(const Outcome& outcome) {
+  if (outcome.has_value()) return std::nullopt;
+  return outcome.error().code;
+}
 
 inline IdentityKey TestIdentity(std::uint8_t n) { return IdentityKey::FromSeed(Bytes(32, n)); }
 inline TransportKey TestTransport(std::uint8_t n) { return CurveKey::FromSecret(Bytes(32, n)).public_key(); }
@@ -34,7 +42,8 @@ inline Roster FoundingRoster() {
 
 inline RosterSignature Enrolled(const Roster& roster, const Member& member, const IdentityKey& identity) {
   const VerifyKey officer = member.officers.empty() ? VerifyKey{} : member.officers.front();
-  return SignMembership(MembershipBytes(roster.federation, member.name, member.identity, member.transport, officer), identity);
+  return SignMembership(MembershipBytes(roster.federation, member.name, member.identity, member.transport, officer),
+                        identity);
 }
 
 // Signed by the founder and by hospital n for each member from number `added_from` on.

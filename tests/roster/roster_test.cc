@@ -68,14 +68,17 @@ TEST(Roster, RefusesEachContradictionAlone) {
       {"officer is an identity", [](Roster& r) { r.members[1].officers = {r.members[0].identity}; }, "used already"},
       {"identity is the founder's", [](Roster& r) { r.members[1].identity = r.founder; }, "used already"},
       {"transport is the server's", [](Roster& r) { r.members[1].transport = r.server_transport; }, "used already"},
-      {"one key for two purposes", [](Roster& r) { r.members[1].transport.bytes = r.members[1].identity.bytes; }, "used already"},
+      {"one key for two purposes", [](Roster& r) { r.members[1].transport.bytes = r.members[1].identity.bytes; },
+       "used already"},
       {"identity missing", [](Roster& r) { r.members[0].identity = {}; }, "lacks a key"},
       {"transport missing", [](Roster& r) { r.members[0].transport = {}; }, "lacks a key"},
       {"founder missing", [](Roster& r) { r.founder = {}; }, "founder's"},
+      {"server identity missing", [](Roster& r) { r.server_identity = {}; }, "founder's"},
       {"server is the founder", [](Roster& r) { r.server_identity = r.founder; }, "founder's"},
       {"server transport missing", [](Roster& r) { r.server_transport = {}; }, "founder's"},
       {"too many officers", [](Roster& r) { r.members[0].officers.assign(17, VerifyKey{}); }, "officers"},
-      {"validity ends first", [](Roster& r) { r.members[0].valid_until_ms = r.members[0].valid_from_ms; }, "valid until"},
+      {"validity ends first", [](Roster& r) { r.members[0].valid_until_ms = r.members[0].valid_from_ms; },
+       "valid until"},
       {"validity negative", [](Roster& r) { r.members[0].valid_from_ms = -1; }, "valid_from_ms"},
       {"federation empty", [](Roster& r) { r.federation = ""; }, "federation"},
       {"federation with a line break", [](Roster& r) { r.federation = "a\nb"; }, "control characters"},
@@ -110,19 +113,21 @@ TEST(Roster, RefusesBytesInAnyOtherForm) {
   for (char& c : upper) c = static_cast<char>(std::toupper(c));
   ASSERT_TRUE(ParseRoster(View(good)).has_value());
   for (const std::string& bad :
-       {" " + good, good + "\n", Replaced(good, "\"seq\":2", "\"seq\":2.0"), Replaced(good, "\"seq\":2", "\"seq\":2,\"seq\":2"),
-        Replaced(good, "\"seq\":2", "\"seq\": 2"), Replaced(good, key, upper), Replaced(good, key, key.substr(2)),
-        Replaced(good, "heart", "he\\u0061rt"), Replaced(good, "\"seq\":2", "\"extra\":1,\"seq\":2"),
-        Replaced(good, "\"revoked\":false,", ""), Replaced(good, "\"revoked\":false", "\"revoked\":0"),
-        Replaced(good, "\"number\":1", "\"number\":4294967297"), Replaced(good, "\"members\":[{", "\"members\":[1,{"),
-        Replaced(good, "\"seq\":2", "\"seq\":9007199254740993"), std::string("[]"), std::string("{}"), std::string()}) {
+       {" " + good, good + "\n", Replaced(good, "\"seq\":2", "\"seq\":2.0"),
+        Replaced(good, "\"seq\":2", "\"seq\":2,\"seq\":2"), Replaced(good, "\"seq\":2", "\"seq\": 2"),
+        Replaced(good, key, upper), Replaced(good, key, key.substr(2)), Replaced(good, "heart", "he\\u0061rt"),
+        Replaced(good, "\"seq\":2", "\"extra\":1,\"seq\":2"), Replaced(good, "\"revoked\":false,", ""),
+        Replaced(good, "\"revoked\":false", "\"revoked\":0"), Replaced(good, "\"number\":1", "\"number\":4294967297"),
+        Replaced(good, "\"members\":[{", "\"members\":[1,{"), Replaced(good, "\"seq\":2", "\"seq\":9007199254740993"),
+        std::string("[]"), std::string("{}"), std::string()}) {
     EXPECT_FALSE(ParseRoster(View(bad)).has_value()) << bad;
   }
   EXPECT_FALSE(ParseRoster(Bytes((1 << 20) + 1, ' ')).has_value());
 }
 
 TEST(HospitalName, IsShortPlainAndLowerCase) {
-  for (std::string_view good : {"a", "0", "hospital-a", "a-", "9b"}) EXPECT_TRUE(CheckHospitalName(good).has_value()) << good;
+  for (std::string_view good : {"a", "0", "hospital-a", "a-", "9b"})
+    EXPECT_TRUE(CheckHospitalName(good).has_value()) << good;
   EXPECT_TRUE(CheckHospitalName(std::string(63, 'a')).has_value());
   for (std::string_view bad : {"", "-a", "A", "a_b", "a b", "a/..", "ä", "a\n"}) {
     EXPECT_FALSE(CheckHospitalName(bad).has_value()) << bad;

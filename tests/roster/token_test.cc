@@ -55,10 +55,17 @@ TEST(Token, AChangedLostOrAddedCharacterIsNoticedAndTheTokenIsNotRepeated) {
     const auto at = *rc::gen::inRange<std::size_t>(0, bad.size());
     const char c = static_cast<char>(*rc::gen::inRange<int>(0, 256));
     switch (*rc::gen::inRange(0, 5)) {
-      case 0: bad.erase(at, 1); break;
-      case 1: bad.insert(at, 1, c); break;
-      case 2: bad.resize(at); break;
-      default: bad[at] = c;
+      case 0:
+        bad.erase(at, 1);
+        break;
+      case 1:
+        bad.insert(at, 1, c);
+        break;
+      case 2:
+        bad.resize(at);
+        break;
+      default:
+        bad[at] = c;
     }
     RC_PRE(bad != line);
     const auto parsed = ParseToken(bad);
@@ -72,8 +79,9 @@ TEST(Token, AChangedLostOrAddedCharacterIsNoticedAndTheTokenIsNotRepeated) {
 }
 
 TEST(Token, NamesTheMend) {
-  for (const std::string& text : {std::string(), std::string("\n"), std::string("consilium1."), std::string("consilium1.AAAA"),
-                                  std::string("consilium2.abc"), std::string(5000, 'x'), Line(TestToken()).substr(0, 100)}) {
+  for (const std::string& text :
+       {std::string(), std::string("\n"), std::string("consilium1."), std::string("consilium1.AAAA"),
+        std::string("consilium2.abc"), std::string(5000, 'x'), Line(TestToken()).substr(0, 100)}) {
     const auto parsed = ParseToken(text);
     ASSERT_FALSE(parsed.has_value());
     EXPECT_EQ(parsed.error().code, Code::kInvalid);
@@ -102,6 +110,9 @@ TEST(Token, ChecksItsContentBehindTheChecksum) {
   EXPECT_FALSE(ParseToken(WithChecksum(Body("", "tcp://host:1"))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "ipc://file"))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", ""))).has_value());
+  const auto endless = ParseToken(WithChecksum(Bytes(2000, 1)));
+  ASSERT_FALSE(endless.has_value());
+  EXPECT_NE(endless.error().what.find("too long"), std::string::npos) << "refused before it is decoded";
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "tcp://host:1", ""))).has_value());
   EXPECT_FALSE(ParseToken(WithChecksum(Body("hospital-a", "tcp://host:1", "a\nb"))).has_value());
   Bytes longer = Body("hospital-a", "tcp://host:1");
@@ -118,9 +129,10 @@ TEST(Token, AnEndpointIsTcpHostAndPort) {
   for (std::string_view good : {"tcp://host:1", "tcp://10.0.0.1:65535", "tcp://[::1]:7400", "tcp://a_b-c.example:80"}) {
     EXPECT_TRUE(CheckEndpoint(good).has_value()) << good;
   }
-  for (std::string_view bad : {"", "tcp://", "tcp://:1", "tcp://host", "tcp://host:", "tcp://host:0", "tcp://host:65536", "tcp://host:01",
-                               "tcp://host:1x", "tcp://host:-1", "tcp://*:1", "tcp://ho st:1", "tcp://a:b:1", "udp://host:1",
-                               "tcp://host:1/", "tcp://host:99999999999999999999", "tcp://[]:1"}) {
+  for (std::string_view bad :
+       {"", "tcp://", "tcp://:1", "tcp://host", "tcp://host:", "tcp://host:0", "tcp://host:65536", "tcp://host:01",
+        "tcp://host:1x", "tcp://host:-1", "tcp://*:1", "tcp://ho st:1", "tcp://a:b:1", "udp://host:1", "tcp://host:1/",
+        "tcp://host:99999999999999999999", "tcp://[]:1"}) {
     EXPECT_FALSE(CheckEndpoint(bad).has_value()) << bad;
   }
   EXPECT_FALSE(CheckEndpoint("tcp://" + std::string(260, 'h') + ":1").has_value());

@@ -1,0 +1,349 @@
+#include "tests/e2e/federation.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "cli/demo_data.h"
+#include "common/crypto/secret.h"
+#include "coordinator/daemon.h"
+
+namespace consilium::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CryptoEnvironment : public ::testing::Environment {
+  void SetUp() override { ASSERT_TRUE(StartCrypto().has_value()); }
+};
+const auto* const kCrypto = ::testing::AddGlobalTestEnvironment(new CryptoEnvironment);
+
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << "the generated plan has no '" << from << "'";
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+fs::path TemporaryFolder() {
+  std::string name = (fs::temp_directory_path() / "consilium-e2e-XXXXXX").string();
+  EXPECT_NE(mkdtemp(name.data()), nullptr);
+  return name;
+}
+
+// A port below the range from which outgoing connections take theirs, so that it stays free between restarts.
+int FreePort() {
+  static int tried = 0;
+  for (int i = tried; i < 200; ++i) {
+    tried = i + 1;
+    const int port = 12000 + static_cast<int>((static_cast<unsigned>(getpid()) * 37U + static_cast<unsigned>(i) * 101U) % 15000U);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    const bool free = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    close(fd);
+    if (free) return port;
+  }
+  ADD_FAILURE() << "no free port";
+  return 0;
+}
+
+demo::DemoStudy Cohort() {
+  demo::DemoStudy study;
+  study.hospitals = kHospitals;
+  return study;
+}
+
+// Founds a federation by the public commands: what every test copies.
+class Template {
+ public:
+  static const Template& Get() {
+    static const Template made;
+    return made;
+  }
+  [[nodiscard]] const fs::path& root() const { return root_; }
+  ~Template() {
+    std::error_code ignored;
+    fs::remove_all(root_, ignored);
+  }
+
+ private:
+  Template() : root_(TemporaryFolder()) {
+    EXPECT_TRUE(demo::WriteDemoData((root_ / "data").string(), Cohort(), 5).has_value());
+    const fs::path coordinator = root_ / "coordinator";
+    const std::string listen = "tcp://127.0.0.1:" + std::to_string(FreePort());
+    Must({Binary("consilium-coordinator"), "init", coordinator, "--federation", "test network", "--listen", listen, "--http",
+          "127.0.0.1:" + std::to_string(FreePort())});
+    auto daemon = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator}, .input = "", .out = {}, .err = root_ / "coordinator.log", .environment = {}});
+    EXPECT_TRUE(WaitUntil([&] { return coordinator::ReadEndpoints(coordinator).has_value(); }));
+    const std::string url = coordinator::ReadEndpoints(coordinator)->http;
+    const std::vector<std::string> environment = {"XDG_CONFIG_HOME=" + (root_ / "config").string()};
+    Must({Binary("consilium"), "login", url, "--token-file", coordinator::AdminTokenFile(coordinator), "--officer-key",
+          coordinator::OfficerKeyFile(coordinator)}, "", environment);
+    for (int i = 0; i < kHospitals; ++i) {
+      const std::string name = Federation::Name(i);
+      const std::string token = Must({Binary("consilium"), "invite", name}, "", environment).out;
+      Must({Binary("consilium-node"), "join", root_ / name}, token);
+      Must({Binary("consilium"), "hospital", "confirm", name, "--yes"}, "", environment);
+      Must({Binary("consilium-node"), "data", "add", root_ / name, "cohort", "--csv", root_ / "data" / name, "--schema", root_ / "data" / "schema.toml"});
+    }
+    EXPECT_EQ(daemon->Stop(), 0);
+  }
+  static ProgramOutput Must(const std::vector<std::string>& argv, const std::string& input = "", const std::vector<std::string>& environment = {}) {
+    auto output = RunProgram(argv, input, kPatience, environment);
+    EXPECT_TRUE(output && output->status == 0) << argv[0] << " " << argv[1] << ": " << (output ? output->err : output.error().what);
+    return output.value_or(ProgramOutput{});
+  }
+  fs::path root_;
+};
+
+std::vector<Value> RowsOf(const Result<std::string>& text) {
+  EXPECT_TRUE(text.has_value()) << text.error().what;
+  std::vector<Value> rows;
+  std::istringstream in(text.value_or(""));
+  for (std::string line; std::getline(in, line);) {
+    const auto parsed = ParseJson(line);
+    EXPECT_TRUE(parsed.has_value());
+    if (parsed && parsed->Has("row")) rows.push_back((*parsed)["row"]);
+  }
+  return rows;
+}
+
+}  // namespace
+
+bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limit) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+std::string Binary(const std::string& name) { return std::string(CONSILIUM_BIN_DIR) + "/" + name; }
+
+std::string ReadText(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+void WriteText(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::string PlanText(const PlanOptions& options) {
+  demo::DemoStudy study = Cohort();
+  study.rounds = options.rounds;
+  std::string text = options.describe ? demo::DescribePlan(study) : demo::TrainPlan(study);
+  text = Replaced(text, options.describe ? "demo-describe" : "demo-train", options.name);
+  text = Replaced(text, "minimum_hospitals = 2", "minimum_hospitals = " + std::to_string(options.minimum_hospitals));
+  text = Replaced(text, "tolerated_dropouts = 1", "tolerated_dropouts = " + std::to_string(kHospitals - options.minimum_hospitals));
+  if (options.describe) return text;
+  text = Replaced(text, "round_deadline = \"30s\"", "round_deadline = \"" + options.round_deadline + "\"");
+  return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
+}
+
+Federation::Federation() : root_(TemporaryFolder()) {
+  const fs::path source = Template::Get().root();
+  for (const auto& entry : fs::directory_iterator(source)) {
+    if (entry.path().filename() != "data") fs::copy(entry.path(), root_ / entry.path().filename(), fs::copy_options::recursive);
+  }
+  fs::create_directory_symlink(source / "data", root_ / "data");
+}
+
+Federation::~Federation() {
+  node_processes_.clear();
+  coordinator_process_.reset();
+  if (::testing::Test::HasFailure()) {
+    std::fprintf(stderr, "logs are in %s\n", root_.c_str());
+    return;
+  }
+  std::error_code ignored;
+  fs::remove_all(root_, ignored);
+}
+
+fs::path Federation::node(int i) const { return root_ / Name(i); }
+
+void Federation::StartCoordinator() {
+  auto started = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator()}, .input = "", .out = {}, .err = root_ / "coordinator.log", .environment = {}});
+  ASSERT_TRUE(started.has_value()) << started.error().what;
+  coordinator_process_.emplace(std::move(*started));
+  const std::string token = ReadText(coordinator::AdminTokenFile(coordinator()));
+  ASSERT_TRUE(WaitUntil([&] {
+    const auto endpoints = coordinator::ReadEndpoints(coordinator());
+    if (!endpoints) return false;
+    auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+    if (!api || !api->Get("/v1/status")) return !coordinator_process_->Running();
+    api_.emplace(std::move(*api));
+    return true;
+  }));
+  ASSERT_TRUE(coordinator_process_->Running()) << ReadText(root_ / "coordinator.log");
+}
+
+void Federation::StartNode(int i) {
+  auto started = Process::Start({.argv = {Binary("consilium-node"), "run", node(i)}, .input = "", .out = {}, .err = root_ / (Name(i) + ".log"), .environment = {}});
+  ASSERT_TRUE(started.has_value()) << started.error().what;
+  node_processes_.erase(i);
+  node_processes_.emplace(i, std::move(*started));
+  const HttpClient control = HttpClient::Unix(node(i) / "control.sock");
+  ASSERT_TRUE(WaitUntil([&] { return control.Get("/v1/status").has_value() || !node_process(i).Running(); }));
+  ASSERT_TRUE(node_process(i).Running()) << ReadText(root_ / (Name(i) + ".log"));
+}
+
+void Federation::StartAll() {
+  StartCoordinator();
+  for (int i = 0; i < kHospitals; ++i) StartNode(i);
+  ASSERT_TRUE(WaitAllOnline());
+}
+
+void Federation::KillCoordinator() { coordinator_process_->Kill(); }
+void Federation::KillNode(int i) { node_process(i).Kill(); }
+
+bool Federation::WaitOnline(int i, bool online) {
+  return WaitUntil([&] {
+    const auto answer = api_->Get("/v1/hospitals");
+    return answer && answer.value()["hospitals"].AsArray().at(static_cast<std::size_t>(i))["online"].AsBool() == online;
+  });
+}
+bool Federation::WaitAllOnline() {
+  for (int i = 0; i < kHospitals; ++i) {
+    if (!WaitOnline(i)) return false;
+  }
+  return true;
+}
+
+ProgramOutput Federation::Cli(std::vector<std::string> args, const std::string& input) {
+  std::vector<std::string> environment = {"XDG_CONFIG_HOME=" + (root_ / "config").string()};
+  if (const auto endpoints = coordinator::ReadEndpoints(coordinator())) environment.push_back("CONSILIUM_COORDINATOR=" + endpoints->http);
+  args.insert(args.begin(), Binary("consilium"));
+  auto output = RunProgram(args, input, kPatience, environment);
+  EXPECT_TRUE(output.has_value()) << output.error().what;
+  return output.value_or(ProgramOutput{});
+}
+
+Value Federation::CliJson(std::vector<std::string> args) {
+  args.emplace_back("--json");
+  const ProgramOutput output = Cli(args);
+  EXPECT_EQ(output.status, 0) << output.err;
+  const auto value = ParseJson(output.out, {.bytes = 16 << 20});
+  EXPECT_TRUE(value.has_value()) << output.out;
+  return value.value_or(Value());
+}
+
+ProgramOutput Federation::Node(int i, std::vector<std::string> args, const std::string& input) {
+  for (std::string& word : args) {
+    if (word == "DIR") word = node(i).string();
+  }
+  args.insert(args.begin(), Binary("consilium-node"));
+  auto output = RunProgram(args, input, kPatience);
+  EXPECT_TRUE(output.has_value()) << output.error().what;
+  return output.value_or(ProgramOutput{});
+}
+
+Value Federation::NodeJson(int i, std::vector<std::string> args) {
+  args.emplace_back("--json");
+  const ProgramOutput output = Node(i, args);
+  EXPECT_EQ(output.status, 0) << output.err;
+  return ParseJson(output.out).value_or(Value());
+}
+
+fs::path Federation::WritePlan(const std::string& text) {
+  static int count = 0;
+  const fs::path folder = root_ / ("plan-" + std::to_string(++count));
+  fs::create_directory(folder);
+  fs::copy_file(root_ / "data" / "schema.toml", folder / "schema.toml");
+  WriteText(folder / "plan.toml", text);
+  return folder / "plan.toml";
+}
+
+std::string Federation::Submit(const PlanOptions& options) {
+  return CliJson({"study", "submit", WritePlan(PlanText(options))})["study"].AsString();
+}
+
+void Federation::Approve(int i, const std::string& study) {
+  const HttpClient control = HttpClient::Unix(node(i) / "control.sock");
+  ASSERT_TRUE(WaitUntil([&] {
+    const auto reply = control.Get("/v1/plans/" + study);
+    return reply && reply->status == 200;
+  })) << "the plan did not reach " << Name(i);
+  const Value answer = NodeJson(i, {"plan", "approve", "DIR", study, "--officer", "Dr. Test"});
+  EXPECT_EQ(answer["consent"].AsString(), "approved");
+}
+void Federation::ApproveAll(const std::string& study) {
+  for (int i = 0; i < kHospitals; ++i) Approve(i, study);
+}
+
+Value Federation::Study(const std::string& study) { return api_->Get("/v1/studies/" + study).value_or(Value()); }
+
+bool Federation::WaitReleases(const std::string& study, int least) {
+  return WaitUntil([&] { return Study(study)["releases"].AsInteger() >= least; });
+}
+
+Value Federation::WaitEnd(const std::string& study) {
+  Value last;
+  EXPECT_TRUE(WaitUntil([&] {
+    last = Study(study);
+    const std::string& phase = last["phase"].AsString();
+    return phase == "complete" || phase == "failed" || phase == "aborted";
+  })) << "the study did not end: " << last["phase"].AsString() << ", " << last["releases"].AsInteger() << " answers";
+  return last;
+}
+
+std::vector<Value> Federation::CoordinatorAudit() { return RowsOf(api_->Body("/v1/audit/export")); }
+std::vector<Value> Federation::NodeAudit(int i) {
+  const auto reply = HttpClient::Unix(node(i) / "control.sock").Get("/v1/audit/export");
+  EXPECT_TRUE(reply.has_value()) << reply.error().what;
+  return reply ? RowsOf(BodyOf(*reply)) : std::vector<Value>();
+}
+
+void Federation::ExpectOneAnswerPerRound(const std::string& study) {
+  const Value state = Study(study);
+  std::map<std::int64_t, int> answers;                    // By round.
+  std::map<std::int64_t, std::set<std::int64_t>> used;    // Hospital number -> attempts that an answer used.
+  for (const Value& row : CoordinatorAudit()) {
+    if (row["event"].AsString() != "answer" || row["study"].AsString() != study) continue;
+    ++answers[row["round"].AsInteger()];
+    for (const Value& number : row["survivors"].AsArray()) used[number.AsInteger()].insert(row["attempt"].AsInteger());
+  }
+  EXPECT_EQ(static_cast<std::int64_t>(answers.size()), state["releases"].AsInteger());
+  for (const auto& [round, count] : answers) EXPECT_EQ(count, 1) << "round " << round;
+
+  for (int i = 0; i < kHospitals; ++i) {
+    std::map<std::int64_t, int> committed;  // By attempt.
+    for (const Value& row : NodeAudit(i)) {
+      if (row["event"].AsString() == "committed" && row["study"].AsString() == study) ++committed[row["attempt"].AsInteger()];
+    }
+    for (const auto& [attempt, count] : committed) EXPECT_EQ(count, 1) << Name(i) << ", attempt " << attempt;
+    for (std::int64_t attempt : used[i + 1]) EXPECT_TRUE(committed.contains(attempt)) << Name(i) << " did not commit attempt " << attempt;
+    for (const Value& account : NodeJson(i, {"budget", "DIR"})["studies"].AsArray()) {
+      if (account["study"].AsString() != study) continue;
+      EXPECT_EQ(account["committed"].AsInteger(), static_cast<std::int64_t>(committed.size())) << Name(i);
+    }
+    EXPECT_EQ(Cli({"audit", "verify", node(i)}).status, 0);
+  }
+  EXPECT_EQ(Cli({"audit", "verify", coordinator()}).status, 0);
+}
+
+std::string UndisturbedModel(const PlanOptions& options) {
+  static std::map<std::string, std::string> known;
+  std::string& model = known[PlanText(options)];
+  if (!model.empty()) return model;
+  Federation federation;
+  federation.StartAll();
+  const std::string study = federation.Submit(options);
+  federation.ApproveAll(study);
+  const Value end = federation.WaitEnd(study);
+  EXPECT_EQ(end["phase"].AsString(), "complete");
+  model = end["model_sha256"].AsString();
+  EXPECT_EQ(model.size(), 64U);
+  return model;
+}
+
+}  // namespace consilium::e2e
