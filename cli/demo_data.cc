@@ -81,7 +81,7 @@ Patient MakePatient(const Character& hospital, Random& random) {
 double DiseaseLogit(const Character& hospital, const Patient& p) {
   constexpr std::array<double, 4> kPain = {0, -0.3, 0.2, 1.5};
   constexpr std::array<double, 3> kEcg = {0, 0.4, 0.5};
-  return hospital.base - 0.6 + 0.045 * (p.age - 54) + 0.9 * p.sex + 0.012 * (p.trestbps - 130) + 0.006 * (p.chol - 240) + 0.35 * p.fbs -
+  return hospital.base - 2.1 + 0.045 * (p.age - 54) + 0.9 * p.sex + 0.012 * (p.trestbps - 130) + 0.006 * (p.chol - 240) + 0.35 * p.fbs -
          0.028 * (p.thalach - 150) + 0.8 * p.exang + 0.6 * p.oldpeak + kPain[static_cast<std::size_t>(p.cp - 1)] +
          kEcg[static_cast<std::size_t>(p.restecg)];
 }
@@ -93,7 +93,7 @@ std::vector<Character> MakeCharacters(std::uint32_t hospitals, Random& random) {
   std::vector<Character> out(hospitals);
   for (std::uint32_t i = 0; i < hospitals; ++i) {
     const double place = hospitals > 1 ? static_cast<double>(order[i]) / (hospitals - 1) : 1;
-    out[i].patients = static_cast<std::uint32_t>(90 + 330 * place * std::sqrt(place));
+    out[i].patients = static_cast<std::uint32_t>(90 + 330 * place * place * std::sqrt(place));
     out[i].shift = 0.55 * random.Normal();
     out[i].base = 0.6 * random.Normal();
     out[i].missing = 0.02 + 0.13 * random.Uniform();
@@ -278,7 +278,7 @@ dataset = "{}"
 schema = "{}"
 label = "{}"
 features = {}
-test_fraction = 0.25
+test_fraction = 0.4
 
 [preprocessing]
 impute = "mean"

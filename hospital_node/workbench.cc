@@ -298,6 +298,8 @@ Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spe
   });
 }
 
+std::unique_ptr<Workbench> MakeWorkbench() { return std::make_unique<FileWorkbench>(); }
+
 Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query, ByteView model) {
   return Guarded([&]() -> Result<Value> {
     const auto preprocessing = FinalPreprocessing(plan, last_query, model);

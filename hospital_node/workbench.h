@@ -34,6 +34,8 @@ class FileWorkbench : public Workbench {
   mutable std::map<std::string, Loaded> cache_;
 };
 
+std::unique_ptr<Workbench> MakeWorkbench();
+
 // For who owns all directories, as the demo does: one model trained on all hospitals' training rows together, for as
 // many epochs as the federated one. {"hospitals": [{"name", "patients", "pooled": METRICS, "federated": METRICS}],
 // "all": {"pooled": METRICS, "federated": METRICS}}; "name" is the data set's, in the order given.

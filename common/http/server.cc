@@ -5,8 +5,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <atomic>
 #include <condition_variable>
+#include <future>
+#include <shared_mutex>
 #include <thread>
 
 #include "common/http/address.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxBody = 1 << 20;
 constexpr std::size_t kThreads = 16;
 constexpr auto kMinute = std::chrono::seconds(60);
+constexpr Duration kPatienceOfStop = std::chrono::seconds(1);
 
 // One waits for its reply here; shared with the callback, which may come after the server is gone.
 struct Pending {
@@ -123,11 +125,13 @@ struct HttpServer::Impl {
   HttpOptions options;
   httplib::Server server;
   std::thread thread;
-  std::atomic<bool> ended = false;
+  std::promise<void> finished;
+  std::future<void> end = finished.get_future();
   int port = 0;
   std::string socket;  // Path of the unix socket, if any.
+  std::shared_mutex gate;  // Shared while the handler is called: it never is after Stop.
+  bool stopping = false;   // Changed under both.
   std::mutex mutex;
-  bool stopping = false;
   std::set<std::shared_ptr<Pending>> waiting;
 
   void Serve(const httplib::Request& request, std::string_view body, httplib::Response* out) {
@@ -139,10 +143,16 @@ struct HttpServer::Impl {
       if (stopping) pending->closed = true;
       waiting.insert(pending);
     }
-    options.handler(std::move(*understood), [pending](Reply reply) { pending->Deliver(std::move(reply)); });
+    Hand(std::move(*understood), pending);
     Fill(pending->Wait(options.patience), out);
     const std::lock_guard lock(mutex);
     waiting.erase(pending);
+  }
+
+  void Hand(RequestReceived request, const std::shared_ptr<Pending>& pending) {
+    const std::shared_lock open(gate);
+    if (stopping) return;
+    options.handler(std::move(request), [pending](Reply reply) { pending->Deliver(std::move(reply)); });
   }
 
   void ServePost(const httplib::Request& request, const httplib::ContentReader& reader, httplib::Response* out) {
@@ -209,38 +219,45 @@ struct HttpServer::Impl {
     return {};
   }
 
-  void Launch() {
-    thread = std::thread([this] {
-      server.listen_after_bind();
-      ended = true;
+  static void Launch(const std::shared_ptr<Impl>& self) {
+    self->thread = std::thread([self] {
+      self->server.listen_after_bind();
+      self->finished.set_value();
     });
-    while (!server.is_running() && !ended) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!self->server.is_running() && !self->Ended(Duration::zero())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  [[nodiscard]] bool Ended(Duration patience) const { return end.wait_for(patience) == std::future_status::ready; }
 
   void Stop() {
     {
+      const std::unique_lock closed(gate);
       const std::lock_guard lock(mutex);
       stopping = true;
       for (const auto& pending : waiting) pending->Close();
     }
     if (!thread.joinable()) return;
     server.stop();
-    thread.join();
     if (!socket.empty()) unlink(socket.c_str());
+    // A client that neither reads nor writes holds its thread until a timeout; the process need not wait for that.
+    if (Ended(kPatienceOfStop)) {
+      thread.join();
+    } else {
+      thread.detach();
+    }
   }
 };
 
-HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::HttpServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() { Stop(); }
 int HttpServer::port() const { return impl_->port; }
 void HttpServer::Stop() { impl_->Stop(); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(HttpOptions options) try {
-  auto impl = std::make_unique<Impl>();
+  auto impl = std::make_shared<Impl>();
   impl->options = std::move(options);
   impl->Configure();
   TRY(impl->options.listen.find('/') != std::string::npos ? impl->BindUnix() : impl->BindTcp());
-  impl->Launch();
+  Impl::Launch(impl);
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 } catch (const std::exception& error) {
   return Fail(Code::kIo, std::string("cannot start the HTTP server: ") + error.what());

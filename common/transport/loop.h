@@ -50,8 +50,9 @@ class Loop {
 // SIGTERM and SIGINT call loop->Stop(), SIGPIPE is ignored. Null: they do nothing any more. One loop a process.
 void InstallStopSignals(Loop* loop);
 
-// One request without a loop, for offline commands that hold the directory's lock (so it counts as local): turns the core, carries out every effect but sends, and runs its
-// jobs on this thread, until the reply is there. kIo when storage fails, kConflict when the core never answers.
+// One request without a loop, for offline commands that hold the directory's lock (so it counts as local): turns the core,
+// carries out every effect but sends, and runs its jobs on this thread, until the reply is there. The storage's error when
+// it fails, kConflict when the core never answers.
 Result<Reply> RunOnce(Core& core, Storage& storage, BlobStore& blobs, RequestReceived request);
 
 // First in main: keeps freed model-sized buffers in the process, since a fresh page costs far more than the copy into it.

@@ -163,6 +163,22 @@ TEST(HttpTest, StoppingAnswersWhoWaits) {
   EXPECT_EQ(client.Get("/v1/status").error().code, Code::kUnreachable);
 }
 
+TEST(HttpTest, ASilentClientDoesNotHoldUpTheEnd) {
+  auto server = Serve({.listen = "127.0.0.1:0", .handler = Echo});
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(server->port()));
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(send(fd, "POST /v1/x HTTP/1.1\r\n", 21, MSG_NOSIGNAL), 21);
+  EXPECT_EQ(ClientOf(*server).Get("/v1/status").value().status, 200);
+  server.reset();
+  // What it says now goes nowhere.
+  send(fd, "\r\n", 2, MSG_NOSIGNAL);
+  close(fd);
+}
+
 TEST(HttpTest, ListensOnLoopbackOnly) {
   for (const char* listen : {"0.0.0.0:0", "10.0.0.1:7880", "[::]:0", "example.org:80"}) {
     const auto server = HttpServer::Start({.listen = listen, .handler = Echo});

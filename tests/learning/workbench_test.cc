@@ -1,0 +1,115 @@
+// The workbench: what `data check` tells a hospital, what approval refuses, and files that change under it.
+#include "hospital_node/workbench.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/data/plans.h"
+#include "tests/learning/federation.h"
+
+namespace consilium {
+namespace {
+
+using testing::Scratch;
+using testing::SmallDescribePlan;
+using testing::SmallTrainPlan;
+
+class WorkbenchTest : public ::testing::Test {
+ protected:
+  node::DataSetSpec Spec() { return {"cohort", scratch_.path().string(), testing::kSmallSchema}; }
+  void Patients(int count) {
+    std::string csv = "id,age,dose,grade,sick\n";
+    for (int i = 0; i < count; ++i) csv += "p" + std::to_string(i) + "," + std::to_string(20 + i % 60) + ",0.5," + std::to_string(1 + i % 3) + "," + std::to_string(i % 2) + "\n";
+    scratch_.Write("patients.csv", csv);
+  }
+
+  Scratch scratch_;
+  node::FileWorkbench workbench_;
+};
+
+TEST_F(WorkbenchTest, CheckReportsWhatIsThere) {
+  scratch_.Write("patients.csv", "id,age,dose,grade,sick,note\na,40,0,1,1,x\na,60,?,2,0,x\nb,?,?,,,x\n");
+  const auto report = workbench_.Check(Spec());
+  ASSERT_TRUE(report.has_value()) << report.error().what;
+  EXPECT_EQ((*report)["rows"].AsInteger(), 3);
+  EXPECT_EQ((*report)["patients"].AsInteger(), 2);
+  EXPECT_EQ((*report)["files"].AsArray().size(), 1U);
+  const Value& age = (*report)["columns"].AsArray()[0];
+  EXPECT_EQ(age["missing"].AsInteger(), 1);
+  EXPECT_EQ(age["mean"].AsDouble(), 50);
+  const std::string warnings = CanonicalJson((*report)["warnings"]);
+  EXPECT_NE(warnings.find("only 2 patients"), std::string::npos) << warnings;
+  EXPECT_NE(warnings.find("\\\"note\\\""), std::string::npos);
+  EXPECT_NE(warnings.find("1 rows have no"), std::string::npos);
+}
+
+TEST_F(WorkbenchTest, CheckNamesTheValueAndOthersDoNot) {
+  scratch_.Write("patients.csv", "id,age,dose,grade,sick\na,secretive,0,1,1\n");
+  const auto check = workbench_.Check(Spec());
+  ASSERT_FALSE(check.has_value());
+  EXPECT_EQ(check.error().code, Code::kInvalid);
+  EXPECT_NE(check.error().what.find("patients.csv:2: column \"age\""), std::string::npos);
+  EXPECT_NE(check.error().what.find("secretive"), std::string::npos) << "the hospital's own terminal";
+  const auto preflight = workbench_.Preflight(SmallTrainPlan(), Spec());
+  ASSERT_FALSE(preflight.has_value());
+  EXPECT_EQ(preflight.error().what.find("secretive"), std::string::npos) << "this may reach a log";
+  EXPECT_NE(preflight.error().what.find("patients.csv:2"), std::string::npos);
+}
+
+TEST_F(WorkbenchTest, PreflightAcceptsDataThatFit) {
+  Patients(60);
+  EXPECT_TRUE(workbench_.Preflight(SmallTrainPlan(), Spec()).has_value());
+  EXPECT_TRUE(workbench_.Preflight(SmallDescribePlan(60), Spec()).has_value());
+}
+
+TEST_F(WorkbenchTest, PreflightRefusesFewerPatientsThanThePlanAsks) {
+  Patients(60);
+  const auto refused = workbench_.Preflight(SmallDescribePlan(61), Spec());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kRefused);
+  EXPECT_NE(refused.error().what.find("60 patients"), std::string::npos);
+  Plan plan = SmallTrainPlan();
+  plan.minimum_patients = 60;
+  EXPECT_FALSE(workbench_.Preflight(plan, Spec()).has_value()) << "half of them are held back for testing";
+}
+
+TEST_F(WorkbenchTest, PreflightRefusesAnotherSchema) {
+  Patients(60);
+  node::DataSetSpec spec = Spec();
+  spec.schema.replace(spec.schema.find("maximum = 100"), 13, "maximum = 110");
+  const auto refused = workbench_.Preflight(SmallTrainPlan(), spec);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_NE(refused.error().what.find("'age'"), std::string::npos) << refused.error().what;
+  EXPECT_FALSE(workbench_.Preflight(SmallTrainPlan(), {"cohort", scratch_.path().string(), "no schema"}).has_value());
+  EXPECT_FALSE(workbench_.Preflight(SmallTrainPlan(), {"cohort", "/nowhere", testing::kSmallSchema}).has_value());
+}
+
+TEST_F(WorkbenchTest, FilesThatChangeAreReadAgain) {
+  Patients(60);
+  const Plan plan = SmallDescribePlan();
+  const Query query = MakeAlgorithm(plan).value()->Next(2)->query;
+  EXPECT_EQ(workbench_.Compute(plan, Spec(), query, {})->blocks[1][0], 60);
+  EXPECT_EQ(workbench_.Compute(plan, Spec(), query, {})->blocks[1][0], 60);
+  Patients(61);
+  EXPECT_EQ(workbench_.Compute(plan, Spec(), query, {})->blocks[1][0], 61);
+  scratch_.Write("zz.csv", "id,age,dose,grade,sick\nq,40,0,1,1\n");
+  EXPECT_EQ(workbench_.Compute(plan, Spec(), query, {})->blocks[1][0], 62);
+}
+
+TEST_F(WorkbenchTest, OwnResultsOfADescriptionAreCounts) {
+  Patients(60);
+  const auto own = workbench_.OwnResults(SmallDescribePlan(), Spec(), Query(), {});
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ((*own)["patients"].AsInteger(), 60);
+}
+
+TEST_F(WorkbenchTest, OwnResultsWithoutARoundHaveNoFederatedFigures) {
+  Patients(60);
+  const auto own = workbench_.OwnResults(SmallTrainPlan(), Spec(), Query(), {});
+  ASSERT_TRUE(own.has_value()) << own.error().what;
+  EXPECT_TRUE((*own)["federated"].IsNull());
+  EXPECT_TRUE((*own)["local"]["auroc_defined"].AsBool());
+}
+
+}  // namespace
+}  // namespace consilium

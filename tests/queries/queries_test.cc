@@ -1,0 +1,164 @@
+// Contributions: what a hospital's table gives to each kind of query, and what it refuses.
+#include "hospital_node/queries/queries.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "common/model/metrics.h"
+#include "common/model/parameters.h"
+#include "hospital_node/training/design.h"
+#include "tests/data/tables.h"
+
+namespace consilium::node {
+namespace {
+
+using testing::kNone;
+using testing::ManyPatients;
+using testing::SmallDescribePlan;
+using testing::SmallTable;
+using testing::SmallTrainPlan;
+
+double Sum(const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0); }
+
+// A model query with its model.
+struct Asked {
+  Query query;
+  Inputs inputs;
+};
+Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<double>& model, const Preprocessing& preprocessing) {
+  const Bytes blob = ParameterBlob(model);
+  const Digest root = BlobRoot(blob);
+  return {kind == "train" ? TrainQuery(plan, 1, root, preprocessing, 3) : EvaluateQuery(plan, 1, root, preprocessing, 3), {{root, blob}}};
+}
+
+TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
+  const Plan plan = SmallDescribePlan();
+  const Table table = SmallTable({{"a", 0, 0, 1, 1}, {"a", 100, 0, 2, 1}, {"b", 50, 0, 0, 0}, {"c", kNone, 0, 2, kNone}});
+  const Query query = DescribeQuery(plan, DescribeRequestOf(plan), 3);
+  const auto raw = ComputeDescribe(plan, table, query);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const std::vector<std::vector<double>> expected = {
+      {1}, {4}, {3},                                 // present, rows, patients
+      {1}, {3}, {1}, {0}, {2}, {1, 0, 1, 1},         // age: u is -1, 1, 0
+      {1}, {3}, {1}, {1, 2, 0}, {1}, {3}, {1}, {2},  // grade, sick
+  };
+  EXPECT_EQ(raw->blocks, expected);
+  EXPECT_TRUE(Encode(query, *raw, nullptr).has_value()) << "the blocks fit the query";
+}
+
+TEST(DescribeQuery, AColumnWithFewerPatientsThanTheMinimumIsSuppressed) {
+  const Plan plan = SmallDescribePlan(3);
+  const Table table = SmallTable({{"a", 10, 0, 1, 1}, {"a", 20, 0, 2, 1}, {"a", 30, 0, 2, 1}, {"b", 50, 0, 1, 0}, {"c", kNone, 0, 2, 1}});
+  const auto raw = *ComputeDescribe(plan, table, DescribeQuery(plan, DescribeRequestOf(plan), 3));
+  EXPECT_EQ(raw.blocks[0], std::vector<double>{1}) << "three patients in all";
+  EXPECT_EQ(raw.blocks[3], std::vector<double>{0}) << "age of two patients only, for all their rows";
+  for (std::size_t block = 4; block < 9; ++block) EXPECT_EQ(Sum(raw.blocks[block]), 0);
+  EXPECT_EQ(raw.blocks[9], std::vector<double>{1}) << "grade of three";
+}
+
+TEST(DescribeQuery, ATableBelowTheMinimumContributesZerosOnly) {
+  const Plan plan = SmallDescribePlan(5);
+  const auto raw = *ComputeDescribe(plan, ManyPatients(4, 1), DescribeQuery(plan, DescribeRequestOf(plan), 3));
+  for (const auto& block : raw.blocks) EXPECT_EQ(Sum(block), 0);
+}
+
+TEST(DescribeQuery, MomentsOfTrainingAreOfTheTrainingRows) {
+  const Plan plan = SmallTrainPlan();
+  const Table table = ManyPatients(100, 1);
+  const auto raw = *ComputeDescribe(plan, table, DescribeQuery(plan, DescribeRequestOf(plan), 3));
+  EXPECT_EQ(raw.blocks[1][0], static_cast<double>(SplitRows(plan, table)->train.size()));
+}
+
+TEST(TrainQuery, ContributesTheWeightedChangeOfLocalTraining) {
+  const Plan plan = SmallTrainPlan();
+  const Table table = ManyPatients(80, 1);
+  const Preprocessing preprocessing = MakePreprocessing(plan, {{"age", {50, 20}}, {"dose", {0, 0.7}}});
+  const Asked asked = AskModel(plan, "train", {0.5, 0, 0, 0.25, -0.5}, preprocessing);
+  const auto raw = ComputeTrain(plan, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+
+  const Rows rows = *SplitRows(plan, table);
+  const Design design = BuildDesign(plan, table, rows.train, preprocessing);
+  const Vector start = (Vector(5) << 0.5, 0, 0, 0.25, -0.5).finished();
+  const Vector trained = TrainLogistic(design.x, design.y, start, RoundOptions(plan, 1, asked.inputs.begin()->first));
+  const double weight = static_cast<double>(rows.train.size()) / 100;
+  EXPECT_EQ(raw->blocks[1], std::vector<double>{weight});
+  for (int j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][static_cast<std::size_t>(j)], (trained[j] - start[j]) * weight);
+  EXPECT_NE(trained, start);
+  EXPECT_EQ(ComputeTrain(plan, table, asked.query, asked.inputs)->blocks, raw->blocks) << "a repeated attempt computes the same bytes";
+}
+
+TEST(TrainQuery, WeighsPatientsAndCapsThem) {
+  std::vector<testing::SmallRow> rows;
+  for (int i = 0; i < 600; ++i) rows.push_back({"p" + std::to_string(i % 300), 50.0 + i % 7, 0, 1, i % 2 == 0 ? 1.0 : 0.0});
+  const Plan plan = SmallTrainPlan();
+  const Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  EXPECT_EQ(ComputeTrain(plan, SmallTable(rows), asked.query, asked.inputs)->blocks[1], std::vector<double>{1}) << "about 150 patients, cap 100";
+  rows.resize(300);
+  for (int i = 0; i < 300; ++i) rows[static_cast<std::size_t>(i)].id = "p" + std::to_string(i % 60);
+  const double weight = ComputeTrain(plan, SmallTable(rows), asked.query, asked.inputs)->blocks[1][0];
+  EXPECT_LT(weight, 0.6) << "60 patients, however many rows";
+}
+
+TEST(TrainQuery, NobodyToTrainOnGivesZeros) {
+  const Plan plan = SmallTrainPlan();
+  const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
+  const auto raw = *ComputeTrain(plan, SmallTable({{"a", 1, 0, 1, kNone}}), asked.query, asked.inputs);
+  EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+}
+
+TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
+  const Plan plan = SmallTrainPlan();
+  const Table table = ManyPatients(200, 2);
+  const Preprocessing preprocessing = MakePreprocessing(plan, {{"age", {50, 20}}, {"dose", {0, 0.7}}});
+  const Asked asked = AskModel(plan, "evaluate", {1, 0.25, 0, 1.5, 0.125}, preprocessing);
+  const auto raw = ComputeEvaluate(plan, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
+  const BinaryMetrics exact = Evaluate(PredictLogistic(test.x, (Vector(5) << 1, 0.25, 0, 1.5, 0.125).finished()), test.y);
+  const auto rows = static_cast<double>(exact.rows);
+  EXPECT_EQ(raw->blocks[0][0], 1);
+  EXPECT_EQ(raw->blocks[1][0], rows);
+  EXPECT_EQ(raw->blocks[2][0], static_cast<double>(exact.positives));
+  EXPECT_NEAR(raw->blocks[3][0] / rows, exact.accuracy, 1e-12);
+  EXPECT_NEAR(raw->blocks[4][0] / rows, exact.brier, 1e-12);
+  EXPECT_NEAR(raw->blocks[5][0] / rows, exact.log_loss, 1e-12);
+  EXPECT_EQ(Sum(raw->blocks[6]), raw->blocks[2][0]);
+  EXPECT_EQ(Sum(raw->blocks[6]) + Sum(raw->blocks[7]), rows);
+}
+
+TEST(EvaluateQuery, FewerTestPatientsThanTheMinimumAreSuppressed) {
+  Plan plan = SmallTrainPlan();
+  plan.minimum_patients = 1000;
+  const Asked asked = AskModel(plan, "evaluate", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  const auto raw = ComputeEvaluate(plan, ManyPatients(200, 2), asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value());
+  for (const auto& block : raw->blocks) EXPECT_EQ(Sum(block), 0);
+}
+
+TEST(Queries, AModelThatIsAbsentChangedOrOfAnotherSizeIsRefused) {
+  const Plan plan = SmallTrainPlan();
+  const Table table = ManyPatients(50, 1);
+  Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  EXPECT_FALSE(ComputeQuery(plan, table, asked.query, {}).has_value());
+  asked.inputs.begin()->second[0] ^= 1;
+  EXPECT_FALSE(ComputeQuery(plan, table, asked.query, asked.inputs).has_value());
+  const Asked longer = AskModel(plan, "train", std::vector<double>(6, 0.0), MakePreprocessing(plan, {}));
+  const auto refused = ComputeQuery(plan, table, longer.query, longer.inputs);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kProtocol);
+}
+
+TEST(Queries, AnUnknownKindAndForeignBlocksAreRefused) {
+  const Plan plan = SmallTrainPlan();
+  Query query = DescribeQuery(plan, DescribeRequestOf(plan), 3);
+  query.kind = "everything";
+  EXPECT_EQ(ComputeQuery(plan, ManyPatients(50, 1), query, {}).error().code, Code::kProtocol);
+  query = DescribeQuery(plan, DescribeRequestOf(plan), 3);
+  query.blocks[1].bound *= 2;
+  EXPECT_EQ(ComputeQuery(plan, ManyPatients(50, 1), query, {}).error().code, Code::kProtocol);
+}
+
+}  // namespace
+}  // namespace consilium::node
