@@ -50,7 +50,8 @@ Result<AuditVerdict> VerifyDirectory(const fs::path& directory) {
 
 Result<AuditVerdict> Verify(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return Fail(Code::kNotFound, fmt::format("{} is not there; give an audit.jsonl or a directory", path.string()));
+  if (!fs::exists(path, ignored))
+    return Fail(Code::kNotFound, fmt::format("{} is not there; give an audit.jsonl or a directory", path.string()));
   if (!fs::is_directory(path, ignored)) return VerifyFile(path);
   if (fs::exists(path / "audit.jsonl", ignored)) return VerifyFile(path / "audit.jsonl");
   if (fs::exists(path / "database", ignored)) return VerifyDirectory(path);
@@ -71,8 +72,10 @@ int AuditVerifyCommand(const Context& context, const std::string& path) {
     context.terminal.Say(fmt::format("{}: {} rows, every one in its place and unchanged", path, verdict->rows));
     return 0;
   }
-  return context.terminal.Fail({Code::kCorrupt, fmt::format("{}: row {} is the first that does not verify: {}; keep this file as evidence and "
-                                                            "export the log again", path, verdict->first_bad_row, verdict->reason)});
+  return context.terminal.Fail(
+      {Code::kCorrupt, fmt::format("{}: row {} is the first that does not verify: {}; keep this file as evidence and "
+                                   "export the log again",
+                                   path, verdict->first_bad_row, verdict->reason)});
 }
 
 }  // namespace consilium::cli

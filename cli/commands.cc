@@ -48,20 +48,23 @@ std::string StudyPath(const std::string& study) { return "/v1/studies/" + UrlEnc
 std::string StudyText(const Value& s) {
   std::string out;
   if (!s["warning"].AsString().empty()) out += PrintableLines(s["warning"].AsString()) + "\n\n";
-  out += fmt::format("{} ({}), study {}\n{}{}, {} of {} answers, {} attempts, {:.1f} s\npurpose: {}\nresearcher: {}\n", Cell(s["name"]),
-                     Cell(s["task"]), Cell(s["study"]), Cell(s["phase"]), s["reason"].AsString().empty() ? "" : ": " + Cell(s["reason"]),
-                     Number(s["releases"]), Number(s["total_releases"]), Number(s["attempt"]), s["seconds"].AsDouble(),
-                     Cell(s["purpose"]), Cell(s["researcher"]));
-  std::vector<std::vector<std::string>> table = {{"hospital", "verdict", "online", "phase", "left out of the last sum"}};
+  out += fmt::format("{} ({}), study {}\n{}{}, {} of {} answers, {} attempts, {:.1f} s\npurpose: {}\nresearcher: {}\n",
+                     Cell(s["name"]), Cell(s["task"]), Cell(s["study"]), Cell(s["phase"]),
+                     s["reason"].AsString().empty() ? "" : ": " + Cell(s["reason"]), Number(s["releases"]),
+                     Number(s["total_releases"]), Number(s["attempt"]), s["seconds"].AsDouble(), Cell(s["purpose"]),
+                     Cell(s["researcher"]));
+  std::vector<std::vector<std::string>> table = {
+      {"hospital", "verdict", "online", "phase", "left out of the last sum"}};
   for (const Value& h : s["hospitals"].AsArray()) {
-    table.push_back({Cell(h["name"]), Cell(h["verdict"]), h["online"].AsBool() ? "yes" : "no", Cell(h["phase"]), Cell(h["absent_reason"])});
+    table.push_back({Cell(h["name"]), Cell(h["verdict"]), h["online"].AsBool() ? "yes" : "no", Cell(h["phase"]),
+                     Cell(h["absent_reason"])});
   }
   out += "\n" + FormatTable(table);
   if (const std::string described = DescribeTable(s["results"]); !described.empty()) out += "\n" + described;
   const Value& evaluation = s["results"]["evaluation"];
   if (evaluation.IsObject()) {
-    out += fmt::format("\npooled over the hospitals' test patients: AUROC between {:.4f} and {:.4f}", evaluation["auroc_low"].AsDouble(),
-                       evaluation["auroc_high"].AsDouble());
+    out += fmt::format("\npooled over the hospitals' test patients: AUROC between {:.4f} and {:.4f}",
+                       evaluation["auroc_low"].AsDouble(), evaluation["auroc_high"].AsDouble());
     for (const char* name : {"accuracy", "brier", "log_loss"}) {
       if (evaluation.Has(name)) out += fmt::format(", {} {:.4f}", name, evaluation[name].AsDouble());
     }
@@ -82,14 +85,15 @@ bool AskYes(const Terminal& terminal, const std::string& question) {
 }  // namespace
 
 void CatchInterrupts() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = [](int) { interrupted = true; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
 bool Interrupted() { return interrupted; }
 
-int LoginCommand(const Context& context, const std::string& url, const std::string& token_file, const std::string& officer_key) {
+int LoginCommand(const Context& context, const std::string& url, const std::string& token_file,
+                 const std::string& officer_key) {
   const auto answer = [&]() -> Result<Value> {
     TRY(CheckUrl(url));
     Login login{url, TRY(ReadSecretLine(token_file, "the coordinator's token (DIR/admin.token)")), ""};
@@ -103,43 +107,55 @@ int LoginCommand(const Context& context, const std::string& url, const std::stri
     return status;
   }();
   if (!answer) return context.terminal.Fail(answer.error());
-  context.terminal.Document(Value().Set("coordinator", url).Set("federation", (*answer)["federation"]).Set("words", (*answer)["roster"]["words"]));
-  context.terminal.Say(fmt::format("Logged in to {} of the federation \"{}\"; fingerprint: {}", url, Cell((*answer)["federation"]),
-                                   Cell((*answer)["roster"]["words"])));
+  context.terminal.Document(Value()
+                                .Set("coordinator", url)
+                                .Set("federation", (*answer)["federation"])
+                                .Set("words", (*answer)["roster"]["words"]));
+  context.terminal.Say(fmt::format("Logged in to {} of the federation \"{}\"; fingerprint: {}", url,
+                                   Cell((*answer)["federation"]), Cell((*answer)["roster"]["words"])));
   return 0;
 }
 
 int StatusCommand(const Context& context) {
-  return Run(context, [](const Api& api) { return api.Get("/v1/status"); }, [](const Value& s) {
-    return fmt::format("{}: {} of {} hospitals online, {} of {} studies running; hospitals dial {}; roster {}; version {}",
-                       Cell(s["federation"]), Number(s["hospitals"]["online"]), Number(s["hospitals"]["members"]),
-                       Number(s["studies"]["running"]), Number(s["studies"]["total"]), Cell(s["endpoint"]), Number(s["roster"]["seq"]),
-                       Cell(s["build"]));
-  });
+  return Run(
+      context, [](const Api& api) { return api.Get("/v1/status"); },
+      [](const Value& s) {
+        return fmt::format(
+            "{}: {} of {} hospitals online, {} of {} studies running; hospitals dial {}; roster {}; version {}",
+            Cell(s["federation"]), Number(s["hospitals"]["online"]), Number(s["hospitals"]["members"]),
+            Number(s["studies"]["running"]), Number(s["studies"]["total"]), Cell(s["endpoint"]),
+            Number(s["roster"]["seq"]), Cell(s["build"]));
+      });
 }
 
 int InviteCommand(const Context& context, const std::string& name, int hours) {
-  const auto token = [&]() -> Result<Secret> { return Invite(TRY(OpenApi(context)), name, std::chrono::hours(hours)); }();
+  const auto token = [&]() -> Result<Secret> {
+    return Invite(TRY(OpenApi(context)), name, std::chrono::hours(hours));
+  }();
   if (!token) return context.terminal.Fail(token.error());
   const std::string text(Text(token->view()));
   context.terminal.Document(Value().Set("name", name).Set("token", text).Set("hours", hours));
   context.terminal.Say(text);
   if (!context.terminal.json()) {
-    context.terminal.Note(fmt::format("Give this line to {} by a safe way; it serves once, within {} hours: consilium-node join DIR", name, hours));
+    context.terminal.Note(fmt::format(
+        "Give this line to {} by a safe way; it serves once, within {} hours: consilium-node join DIR", name, hours));
   }
   return 0;
 }
 
 int HospitalListCommand(const Context& context) {
-  return Run(context, [](const Api& api) { return api.Get("/v1/hospitals"); }, [](const Value& answer) {
-    if (answer["hospitals"].AsArray().empty()) return std::string("no hospitals yet; type: consilium invite NAME");
-    std::vector<std::vector<std::string>> table = {{"number", "name", "state", "online", "phase", "last seen", "fingerprint"}};
-    for (const Value& h : answer["hospitals"].AsArray()) {
-      table.push_back({Number(h["number"]), Cell(h["name"]), Cell(h["state"]), h["online"].AsBool() ? "yes" : "no", Cell(h["phase"]),
-                       Date(h["last_seen_ms"]), Cell(h["fingerprint"])});
-    }
-    return FormatTable(table);
-  });
+  return Run(
+      context, [](const Api& api) { return api.Get("/v1/hospitals"); },
+      [](const Value& answer) {
+        if (answer["hospitals"].AsArray().empty()) return std::string("no hospitals yet; type: consilium invite NAME");
+        std::vector<std::vector<std::string>> table = {
+            {"number", "name", "state", "online", "phase", "last seen", "fingerprint"}};
+        for (const Value& h : answer["hospitals"].AsArray()) {
+          table.push_back({Number(h["number"]), Cell(h["name"]), Cell(h["state"]), h["online"].AsBool() ? "yes" : "no",
+                           Cell(h["phase"]), Date(h["last_seen_ms"]), Cell(h["fingerprint"])});
+        }
+        return FormatTable(table);
+      });
 }
 
 int HospitalConfirmCommand(const Context& context, const std::string& name, bool yes) {
@@ -148,16 +164,19 @@ int HospitalConfirmCommand(const Context& context, const std::string& name, bool
     const Api api = TRY(Api::Open(login));
     const IdentityKey officer = TRY(LoadOfficerKey(login.officer_key));
     const Proposal proposal = TRY(ProposeRoster(api, name));
-    if (!context.terminal.json() || !yes) context.terminal.Note(fmt::format("{}'s fingerprint:\n\n    {}\n", Printable(proposal.name), proposal.words));
+    if (!context.terminal.json() || !yes)
+      context.terminal.Note(fmt::format("{}'s fingerprint:\n\n    {}\n", Printable(proposal.name), proposal.words));
     if (!yes && !AskYes(context.terminal, "Does the hospital read out the same eight words?")) {
-      return Fail(Code::kRefused, "not confirmed; nothing was signed. If the words differ, somebody else answered: invite anew");
+      return Fail(Code::kRefused,
+                  "not confirmed; nothing was signed. If the words differ, somebody else answered: invite anew");
     }
     Value signed_roster = TRY(SignProposal(api, proposal, officer));
     return signed_roster.Set("name", proposal.name).Set("fingerprint", proposal.words);
   }();
   if (!answer) return context.terminal.Fail(answer.error());
   context.terminal.Document(*answer);
-  context.terminal.Say(fmt::format("{} is a member; roster {} is signed.", Cell((*answer)["name"]), Number((*answer)["seq"])));
+  context.terminal.Say(
+      fmt::format("{} is a member; roster {} is signed.", Cell((*answer)["name"]), Number((*answer)["seq"])));
   return 0;
 }
 
@@ -166,8 +185,13 @@ int StudyCheckCommand(const Context& context, const std::string& path) {
   if (!plan) return context.terminal.Fail(plan.error());
   const auto canonical = ParseJson(Text(Canonical(*plan)));
   if (!canonical) return context.terminal.Fail(canonical.error());
-  context.terminal.Document(Value().Set("study", plan->id().Hex()).Set("plan", *canonical).Set("summary", Summary(*plan)).Set("warning", Warning(*plan)));
-  context.terminal.Say(fmt::format("{}\nEvery value, defaults written out:\n{}\n\nStudy id: {}", Summary(*plan), PrettyJson(*canonical), plan->id().Hex()));
+  context.terminal.Document(Value()
+                                .Set("study", plan->id().Hex())
+                                .Set("plan", *canonical)
+                                .Set("summary", Summary(*plan))
+                                .Set("warning", Warning(*plan)));
+  context.terminal.Say(fmt::format("{}\nEvery value, defaults written out:\n{}\n\nStudy id: {}", Summary(*plan),
+                                   PrettyJson(*canonical), plan->id().Hex()));
   return 0;
 }
 
@@ -176,25 +200,33 @@ int StudySubmitCommand(const Context& context, const std::string& path) {
   if (!plan) return context.terminal.Fail(plan.error());
   const auto submitted = [&]() -> Result<Submitted> { return Submit(TRY(OpenApi(context)), *plan); }();
   if (!submitted) return context.terminal.Fail(submitted.error());
-  context.terminal.Document(Value().Set("study", submitted->study).Set("name", submitted->name).Set("created", submitted->created));
+  context.terminal.Document(
+      Value().Set("study", submitted->study).Set("name", submitted->name).Set("created", submitted->created));
   const std::string warning = Warning(*plan);
-  context.terminal.Say(fmt::format("{}{}{} {} as study {}\nNow each hospital decides: consilium-node plan show DIR {}\nFollow it: consilium study watch {}",
-                                   warning, warning.empty() ? "" : "\n", submitted->name,
-                                   submitted->created ? "is submitted" : "was submitted before", submitted->study,
-                                   submitted->study.substr(0, 12), submitted->study.substr(0, 12)));
+  context.terminal.Say(
+      fmt::format("{}{}{} {} as study {}\nNow each hospital decides: consilium-node plan show DIR {}\nFollow it: "
+                  "consilium study watch {}",
+                  warning, warning.empty() ? "" : "\n", submitted->name,
+                  submitted->created ? "is submitted" : "was submitted before", submitted->study,
+                  submitted->study.substr(0, 12), submitted->study.substr(0, 12)));
   return 0;
 }
 
 int StudyListCommand(const Context& context) {
-  return Run(context, [](const Api& api) { return api.Get("/v1/studies"); }, [](const Value& answer) {
-    if (answer["studies"].AsArray().empty()) return std::string("no studies yet; type: consilium study submit PLAN.toml");
-    std::vector<std::vector<std::string>> table = {{"study", "name", "task", "phase", "answers", "submitted", "warning"}};
-    for (const Value& s : answer["studies"].AsArray()) {
-      table.push_back({s["study"].AsString().substr(0, 12), Cell(s["name"]), Cell(s["task"]), Cell(s["phase"]),
-                       fmt::format("{}/{}", Number(s["releases"]), Number(s["total_releases"])), Date(s["submitted_ms"]), Cell(s["warning"])});
-    }
-    return FormatTable(table);
-  });
+  return Run(
+      context, [](const Api& api) { return api.Get("/v1/studies"); },
+      [](const Value& answer) {
+        if (answer["studies"].AsArray().empty())
+          return std::string("no studies yet; type: consilium study submit PLAN.toml");
+        std::vector<std::vector<std::string>> table = {
+            {"study", "name", "task", "phase", "answers", "submitted", "warning"}};
+        for (const Value& s : answer["studies"].AsArray()) {
+          table.push_back({s["study"].AsString().substr(0, 12), Cell(s["name"]), Cell(s["task"]), Cell(s["phase"]),
+                           fmt::format("{}/{}", Number(s["releases"]), Number(s["total_releases"])),
+                           Date(s["submitted_ms"]), Cell(s["warning"])});
+        }
+        return FormatTable(table);
+      });
 }
 
 int StudyShowCommand(const Context& context, const std::string& study) {
@@ -202,8 +234,9 @@ int StudyShowCommand(const Context& context, const std::string& study) {
 }
 
 int StudyAbortCommand(const Context& context, const std::string& study) {
-  return Run(context, [&](const Api& api) { return api.Post(StudyPath(study) + "/abort"); },
-             [](const Value& s) { return fmt::format("{}: {}", Cell(s["study"]), Cell(s["phase"])); });
+  return Run(
+      context, [&](const Api& api) { return api.Post(StudyPath(study) + "/abort"); },
+      [](const Value& s) { return fmt::format("{}: {}", Cell(s["study"]), Cell(s["phase"])); });
 }
 
 int StudyDownloadCommand(const Context& context, const std::string& study, const std::string& directory) {
@@ -211,7 +244,10 @@ int StudyDownloadCommand(const Context& context, const std::string& study, const
   if (!files) return context.terminal.Fail(files.error());
   Value document;
   std::string text;
-  for (const auto& [name, path] : {std::pair("model", files->model), {"report", files->report}, {"audit", files->audit}, {"results", files->results}}) {
+  for (const auto& [name, path] : {std::pair("model", files->model),
+                                   {"report", files->report},
+                                   {"audit", files->audit},
+                                   {"results", files->results}}) {
     document.Set(name, path.empty() ? Value() : Value(path));
     text += path.empty() ? fmt::format("{}: none\n", name) : fmt::format("{}: {}\n", name, path);
   }
@@ -224,8 +260,9 @@ int StudyWatchCommand(const Context& context, const std::string& study) {
   CatchInterrupts();
   WatchView view(context.terminal, true, true);
   const auto last = [&]() -> Result<Value> {
-    return Follow(TRY(OpenApi(context)), study, std::chrono::milliseconds(200), std::chrono::seconds(60),
-                  [&](const Value& state) { view.See(state); }, Interrupted);
+    return Follow(
+        TRY(OpenApi(context)), study, std::chrono::milliseconds(200), std::chrono::seconds(60),
+        [&](const Value& state) { view.See(state); }, Interrupted);
   }();
   view.Finish();
   if (Interrupted()) return kInterruptedStatus;

@@ -13,7 +13,8 @@ struct Context {
   std::string coordinator;  // --coordinator; "" when not given.
 };
 
-int LoginCommand(const Context& context, const std::string& url, const std::string& token_file, const std::string& officer_key);
+int LoginCommand(const Context& context, const std::string& url, const std::string& token_file,
+                 const std::string& officer_key);
 int StatusCommand(const Context& context);
 int InviteCommand(const Context& context, const std::string& name, int hours);
 int HospitalListCommand(const Context& context);
@@ -30,11 +31,11 @@ int StudyDownloadCommand(const Context& context, const std::string& study, const
 int AuditVerifyCommand(const Context& context, const std::string& path);
 
 struct DemoOptions {
-  std::uint32_t hospitals = 4;      // Of the generated cohort; with --data it is the number of files.
+  std::uint32_t hospitals = 4;  // Of the generated cohort; with --data it is the number of files.
   std::uint32_t rounds = 20;
-  std::string data, schema;         // A file or a folder for each hospital; "": generated.
-  std::string directory;            // "": ./demo/DATE-TIME
-  bool keep = false;                // Keep the processes' directories (keys, databases) as well.
+  std::string data, schema;  // A file or a folder for each hospital; "": generated.
+  std::string directory;     // "": ./demo/DATE-TIME
+  bool keep = false;         // Keep the processes' directories (keys, databases) as well.
 };
 int DemoCommand(const Context& context, const DemoOptions& options);
 

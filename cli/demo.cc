@@ -1,4 +1,5 @@
-// `consilium demo`: founds a federation of real processes, describes and trains, shows what came of it, stops everything.
+// `consilium demo`: founds a federation of real processes, describes and trains, shows what came of it, stops
+// everything.
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,10 +44,12 @@ class StateFolder {
     }
     std::error_code ignored;
     std::string name = (fs::temp_directory_path(ignored) / "consilium-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) return Fail(Code::kIo, fmt::format("cannot make a temporary folder {}; set TMPDIR", name));
+    if (mkdtemp(name.data()) == nullptr)
+      return Fail(Code::kIo, fmt::format("cannot make a temporary folder {}; set TMPDIR", name));
     return StateFolder(name, true);
   }
-  StateFolder(StateFolder&& other) noexcept : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, false)) {}
+  StateFolder(StateFolder&& other) noexcept
+      : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, false)) {}
   StateFolder& operator=(StateFolder&&) = delete;
   ~StateFolder() {
     std::error_code ignored;
@@ -80,8 +83,9 @@ class Demo {
     std::error_code error;
     fs::create_directories(out_ / "logs", error);
     if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", out_.string(), error.message()));
-    const Cohort cohort = TRY(options_.data.empty() ? GeneratedCohort(out_ / "data", options_.hospitals, options_.rounds)
-                                                    : OwnCohort(out_ / "data", options_.data, options_.schema, options_.rounds));
+    const Cohort cohort =
+        TRY(options_.data.empty() ? GeneratedCohort(out_ / "data", options_.hospitals, options_.rounds)
+                                  : OwnCohort(out_ / "data", options_.data, options_.schema, options_.rounds));
     const Plan describe = TRY(ReadPlan(cohort.describe_plan));
     const Plan train = TRY(ReadPlan(cohort.train_plan));
     terminal_.Say(Warning(train) + "\n");
@@ -93,7 +97,8 @@ class Demo {
     SayFounded(cohort, federation);
 
     const Value described = TRY(RunStudy(&federation, describe));
-    terminal_.Say("Federated table 1, of which each hospital gave only sums:\n\n" + DescribeTable(described["results"]));
+    terminal_.Say("Federated table 1, of which each hospital gave only sums:\n\n" +
+                  DescribeTable(described["results"]));
     TRY(Download(federation.api(), described["study"].AsString(), out_ / "describe"));
 
     DemoFigures figures;
@@ -113,26 +118,31 @@ class Demo {
   void SayFounded(const Cohort& cohort, const LocalFederation& federation) const {
     std::vector<std::vector<std::string>> rows = {{"hospital", "its keys' fingerprint", "its data"}};
     for (std::size_t i = 0; i < cohort.hospitals.size(); ++i) {
-      rows.push_back({cohort.hospitals[i].name, federation.words()[i], fs::proximate(cohort.hospitals[i].data).string()});
+      const std::string near = fs::proximate(cohort.hospitals[i].data).string();
+      rows.push_back({cohort.hospitals[i].name, federation.words()[i],
+                      near.starts_with("..") ? cohort.hospitals[i].data.string() : near});
     }
-    terminal_.Say(fmt::format("A coordinator and {} hospitals run here as processes of their own, over encrypted sockets:\n\n{}",
-                              cohort.hospitals.size(), FormatTable(rows)));
+    terminal_.Say(
+        fmt::format("A coordinator and {} hospitals run here as processes of their own, over encrypted sockets:\n\n{}",
+                    cohort.hospitals.size(), FormatTable(rows)));
   }
 
   Result<Value> RunStudy(LocalFederation* federation, const Plan& plan) {
     const Submitted submitted = TRY(Submit(federation->api(), plan));
     TRY(federation->Approve(submitted.study));
     WatchView view(terminal_, false, false);
-    const Value last = TRY(Follow(federation->api(), submitted.study, std::chrono::milliseconds(50), std::chrono::seconds(10),
-                                  [&](const Value& state) { view.See(state); }, Interrupted));
+    const Value last = TRY(Follow(
+        federation->api(), submitted.study, std::chrono::milliseconds(50), std::chrono::seconds(10),
+        [&](const Value& state) { view.See(state); }, Interrupted));
     if (Interrupted()) return Fail(Code::kIo, "interrupted");
     if (IsComplete(last)) return last;
-    return Fail(Code::kIo, fmt::format("the study {} ended as {} ({}); see the logs in {}", plan.name, last["phase"].AsString(),
-                                       last["reason"].AsString(), (out_ / "logs").string()));
+    return Fail(Code::kIo, fmt::format("the study {} ended as {} ({}); see the logs in {}", plan.name,
+                                       last["phase"].AsString(), last["reason"].AsString(), (out_ / "logs").string()));
   }
 
   // Each hospital's own figures are ready a moment after the study's end.
-  Status Gather(const LocalFederation& federation, const Cohort& cohort, const std::string& study, DemoFigures* figures) {
+  Status Gather(const LocalFederation& federation, const Cohort& cohort, const std::string& study,
+                DemoFigures* figures) {
     const Instant until = BootClock::now() + std::chrono::seconds(30);
     for (const CohortHospital& hospital : cohort.hospitals) {
       figures->hospitals.push_back(hospital.name);
@@ -143,7 +153,8 @@ class Demo {
           break;
         }
         if (Interrupted() || BootClock::now() > until) {
-          return Fail(Code::kIo, fmt::format("{} gave no results; see the logs in {}", hospital.name, (out_ / "logs").string()));
+          return Fail(Code::kIo,
+                      fmt::format("{} gave no results; see the logs in {}", hospital.name, (out_ / "logs").string()));
         }
         usleep(10'000);
       }
@@ -151,11 +162,13 @@ class Demo {
     return {};
   }
 
-  Status ComparePooled(const LocalFederation& federation, const Cohort& cohort, const Plan& plan, const std::string& study, DemoFigures* figures) {
+  Status ComparePooled(const LocalFederation& federation, const Cohort& cohort, const Plan& plan,
+                       const std::string& study, DemoFigures* figures) {
     const Query query = TRY(LastTrainQuery(federation.NodeDirectory(cohort.hospitals.front().name), study));
     const Bytes model = TRY(ReadFile(figures->files.model, kMaxModel));
     std::vector<node::DataSetSpec> specs;
-    for (const CohortHospital& hospital : cohort.hospitals) specs.push_back(TRY(node::SpecOf(hospital.name, hospital.data, cohort.schema)));
+    for (const CohortHospital& hospital : cohort.hospitals)
+      specs.push_back(TRY(node::SpecOf(hospital.name, hospital.data, cohort.schema)));
     figures->pooled = TRY(node::PooledResults(plan, specs, query, model));
     return {};
   }
@@ -178,10 +191,11 @@ int DemoCommand(const Context& context, const DemoOptions& options) {
   if (!figures) return context.terminal.Fail(figures.error());
   context.terminal.Document(DemoJson(*figures));
   context.terminal.Say(DemoTable(*figures));
-  context.terminal.Say(fmt::format("Per-hospital figures never leave a hospital. The demo could gather them because it owns all the directories.\n"
-                                   "{}\n\nIn {}: model.safetensors, report.md, results.json, audit.jsonl, describe/, data/, logs/\n"
-                                   "Verify the log: consilium audit verify {}",
-                                   figures->study["warning"].AsString(), demo.out().string(), figures->files.audit));
+  context.terminal.Say(fmt::format(
+      "Per-hospital figures never leave a hospital. The demo could gather them because it owns all the directories.\n"
+      "{}\n\nIn {}: model.safetensors, report.md, results.json, audit.jsonl, describe/, data/, logs/\n"
+      "Verify the log: consilium audit verify {}",
+      figures->study["warning"].AsString(), demo.out().string(), figures->files.audit));
   return 0;
 }
 

@@ -15,14 +15,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kSeed = 2;  // Of the generated patients; any other gives another cohort.
+constexpr std::uint64_t kSeed = 1;  // Of the generated patients; any other gives another cohort.
 constexpr std::size_t kMaxSchema = 256 * 1024;
 
 // A hospital's name from its file's: what stands for the pattern's '*', or the name without its ending.
 std::string NameFrom(const std::string& file, const std::string& pattern) {
   std::string stem = fs::path(file).stem().string();
   const auto star = pattern.find('*');
-  if (star != std::string::npos && pattern.find_first_of("*?[", star + 1) == std::string::npos && file.size() >= pattern.size() - 1) {
+  if (star != std::string::npos && pattern.find_first_of("*?[", star + 1) == std::string::npos &&
+      file.size() >= pattern.size() - 1) {
     stem = file.substr(star, file.size() - (pattern.size() - 1));
   }
   std::string name;
@@ -62,8 +63,11 @@ Result<std::vector<CohortHospital>> FindHospitals(const fs::path& data, const st
     hospitals.push_back({name, fs::absolute(path)});
   }
   if (hospitals.size() < 2) {
-    return Fail(Code::kInvalid, fmt::format("{} has {} file(s) or folder(s) that match the schema's pattern \"{}\"; a federation needs two or "
-                                            "more; correct [file] pattern or --data", data.string(), hospitals.size(), pattern));
+    return Fail(
+        Code::kInvalid,
+        fmt::format("{} has {} file(s) or folder(s) that match the schema's pattern \"{}\"; a federation needs two or "
+                    "more; correct [file] pattern or --data",
+                    data.string(), hospitals.size(), pattern));
   }
   return hospitals;
 }
@@ -74,12 +78,15 @@ Result<demo::DemoTable> TableOf(const Schema& schema, const std::string& file) {
   std::vector<std::string> labels;
   for (const Column& column : schema.columns) {
     if (column.name == schema.patient_id || column.name == schema.split_column) continue;
-    if (column.type == Column::Type::kNumber || column.type == Column::Type::kCategory) table.features.push_back(column.name);
+    if (column.type == Column::Type::kNumber || column.type == Column::Type::kCategory)
+      table.features.push_back(column.name);
     if (column.type == Column::Type::kLabel) labels.push_back(column.name);
   }
   if (labels.size() != 1 || table.features.empty()) {
-    return Fail(Code::kInvalid, fmt::format("{} declares {} label and {} feature columns; a demo needs one label and at least one feature",
-                                            file, labels.size(), table.features.size()));
+    return Fail(
+        Code::kInvalid,
+        fmt::format("{} declares {} label and {} feature columns; a demo needs one label and at least one feature",
+                    file, labels.size(), table.features.size()));
   }
   table.label = labels.front();
   return table;
@@ -100,15 +107,16 @@ Result<Cohort> GeneratedCohort(const fs::path& folder, std::uint32_t hospitals, 
   return cohort;
 }
 
-Result<Cohort> OwnCohort(const fs::path& folder, const fs::path& data, const std::string& schema_file, std::uint32_t rounds) {
+Result<Cohort> OwnCohort(const fs::path& folder, const fs::path& data, const std::string& schema_file,
+                         std::uint32_t rounds) {
   const fs::path source = schema_file.empty() ? data / "schema.toml" : fs::path(schema_file);
   const Bytes text = TRY(ReadFile(source, kMaxSchema));
   const Schema schema = TRY(ParseSchema(Text(text), source.string()));
   demo::DemoStudy study;
   study.table = TRY(TableOf(schema, source.string()));
   study.rounds = rounds;
-  Cohort cohort{TRY(FindHospitals(data, schema.pattern)), folder / study.schema_file, folder / "describe.toml", folder / "train.toml",
-                study.dataset};
+  Cohort cohort{TRY(FindHospitals(data, schema.pattern)), folder / study.schema_file, folder / "describe.toml",
+                folder / "train.toml", study.dataset};
   study.hospitals = static_cast<std::uint32_t>(cohort.hospitals.size());
   std::error_code error;
   fs::create_directories(folder, error);

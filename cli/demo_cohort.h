@@ -23,7 +23,7 @@ struct Cohort {
 Result<Cohort> GeneratedCohort(const std::filesystem::path& folder, std::uint32_t hospitals, std::uint32_t rounds);
 // Writes schema and plans into `folder`; the data stay where they are. The plans use every number and category column,
 // and the one label, that the schema declares.
-Result<Cohort> OwnCohort(const std::filesystem::path& folder, const std::filesystem::path& data, const std::string& schema,
-                         std::uint32_t rounds);
+Result<Cohort> OwnCohort(const std::filesystem::path& folder, const std::filesystem::path& data,
+                         const std::string& schema, std::uint32_t rounds);
 
 }  // namespace consilium::cli

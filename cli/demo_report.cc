@@ -32,9 +32,10 @@ std::string DemoTable(const DemoFigures& figures) {
   for (std::size_t i = 0; i < figures.hospitals.size(); ++i) {
     const Value& own = figures.own[i];
     const Value& central = figures.pooled["hospitals"].AsArray().at(i)["pooled"];
-    rows.push_back({figures.hospitals[i], CanonicalJson(own["patients"]), CanonicalJson(own["test_patients"]), Auroc(own["local"]),
-                    Auroc(own["federated"]), Auroc(central)});
-    if (!own["local"]["auroc"].IsNumber() || !own["federated"]["auroc"].IsNumber() || !central["auroc"].IsNumber()) continue;
+    rows.push_back({figures.hospitals[i], CanonicalJson(own["patients"]), CanonicalJson(own["test_patients"]),
+                    Auroc(own["local"]), Auroc(own["federated"]), Auroc(central)});
+    if (!own["local"]["auroc"].IsNumber() || !own["federated"]["auroc"].IsNumber() || !central["auroc"].IsNumber())
+      continue;
     ++compared;
     better += own["federated"]["auroc"].AsDouble() > own["local"]["auroc"].AsDouble() ? 1 : 0;
     local += own["local"]["auroc"].AsDouble();
@@ -42,19 +43,25 @@ std::string DemoTable(const DemoFigures& figures) {
     pooled += central["auroc"].AsDouble();
   }
   if (compared > 0) {
-    rows.push_back({"mean", "", "", fmt::format("{:.3f}", local / compared), fmt::format("{:.3f}", federated / compared),
-                    fmt::format("{:.3f}", pooled / compared)});
+    rows.push_back({"mean", "", "", fmt::format("{:.3f}", local / compared),
+                    fmt::format("{:.3f}", federated / compared), fmt::format("{:.3f}", pooled / compared)});
   }
   const Value& evaluation = figures.study["results"]["evaluation"];
-  std::string out = "AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone (local), by the\n"
-                    "federation (federated), and on all patients in one place, which only a demo can do (pooled):\n\n" +
-                    FormatTable(rows);
-  out += fmt::format("\nThe federated model is better than the local one at {} of {} hospitals. Asked as a federated query, its AUROC over all\n"
-                     "held-out patients together lies between {:.4f} (ties wrong) and {:.4f} (ties right).\n",
-                     better, compared, evaluation["auroc_low"].AsDouble(), evaluation["auroc_high"].AsDouble());
+  std::string out =
+      "AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone (local), by "
+      "the\n"
+      "federation (federated), and on all patients in one place, which only a demo can do (pooled):\n\n" +
+      FormatTable(rows);
+  if (compared < static_cast<int>(figures.hospitals.size()))
+    out += "(-: the patients held out there are of one class only.)\n";
+  out += fmt::format(
+      "\nThe federated model is better than the local one at {} of {} hospitals. Asked as a federated query, its AUROC "
+      "over all\n"
+      "held-out patients together lies between {:.4f} (ties wrong) and {:.4f} (ties right).\n",
+      better, compared, evaluation["auroc_low"].AsDouble(), evaluation["auroc_high"].AsDouble());
   out += fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole demo took {:.1f} s.\n",
-                     figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(), RoundsPerSecond(figures.study),
-                     figures.study["attempt"].AsInteger(), figures.seconds);
+                     figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
+                     RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.seconds);
   return out;
 }
 
@@ -72,13 +79,21 @@ Value DemoJson(const DemoFigures& figures) {
                        .Set("pooled", Three(figures.pooled["hospitals"].AsArray().at(i)["pooled"])));
   }
   Value out;
-  out.Set("study", Value().Set("id", s["study"]).Set("rounds", s["rounds"]).Set("attempts", s["attempt"]).Set("seconds", s["seconds"])
+  out.Set("study", Value()
+                       .Set("id", s["study"])
+                       .Set("rounds", s["rounds"])
+                       .Set("attempts", s["attempt"])
+                       .Set("seconds", s["seconds"])
                        .Set("rounds_per_second", RoundsPerSecond(s)));
   out.Set("profile", "visible").Set("warning", s["warning"]);
   out.Set("privacy", Value().Set("mode", "none").Set("epsilon", Value()).Set("delta", Value()));
-  out.Set("evaluation", s["results"]["evaluation"]).Set("model_sha256", s["model_sha256"]).Set("seconds", figures.seconds);
+  out.Set("evaluation", s["results"]["evaluation"])
+      .Set("model_sha256", s["model_sha256"])
+      .Set("seconds", figures.seconds);
   out.Set("hospitals", hospitals);
-  return out.Set("files", Value().Set("model", figures.files.model).Set("report", figures.files.report).Set("audit", figures.files.audit));
+  return out.Set(
+      "files",
+      Value().Set("model", figures.files.model).Set("report", figures.files.report).Set("audit", figures.files.audit));
 }
 
 }  // namespace consilium::cli

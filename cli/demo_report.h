@@ -9,12 +9,12 @@
 namespace consilium::cli {
 
 struct DemoFigures {
-  Value study;              // The training study's last state, as the coordinator shows it.
-  std::vector<Value> own;   // By hospital: what its node's `results` say.
-  Value pooled;             // PooledResults.
+  Value study;             // The training study's last state, as the coordinator shows it.
+  std::vector<Value> own;  // By hospital: what its node's `results` say.
+  Value pooled;            // PooledResults.
   std::vector<std::string> hospitals;
   Files files;
-  double seconds = 0;       // The whole demo.
+  double seconds = 0;  // The whole demo.
 };
 
 std::string DemoTable(const DemoFigures& figures);

@@ -13,9 +13,9 @@ Result<Secret> Invite(const Api& api, const std::string& name, Duration valid);
 
 // The next roster with hospital `name` in it, as the coordinator proposes it and this side checked it.
 struct Proposal {
-  Bytes roster;                              // Canonical.
-  std::vector<RosterSignature> membership;   // By the hospital itself.
-  std::string name, words;                   // The words are computed here, from the keys in the roster.
+  Bytes roster;                             // Canonical.
+  std::vector<RosterSignature> membership;  // By the hospital itself.
+  std::string name, words;                  // The words are computed here, from the keys in the roster.
 };
 Result<Proposal> ProposeRoster(const Api& api, const std::string& name);
 // Signs with the officer's key and posts. kRefused when the key is not the federation's officer.

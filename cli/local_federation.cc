@@ -21,7 +21,10 @@ constexpr auto kPatience = std::chrono::seconds(60);  // For one step of the dem
 }  // namespace
 
 LocalFederation::LocalFederation(fs::path state, fs::path logs, std::function<bool()> interrupted)
-    : state_(std::move(state)), logs_(std::move(logs)), programs_(OwnDirectory()), interrupted_(std::move(interrupted)) {}
+    : state_(std::move(state)),
+      logs_(std::move(logs)),
+      programs_(OwnDirectory()),
+      interrupted_(std::move(interrupted)) {}
 
 Status LocalFederation::WaitUntil(const std::string& what, const std::function<bool()>& done) {
   const auto until = std::chrono::steady_clock::now() + kPatience;
@@ -29,10 +32,12 @@ Status LocalFederation::WaitUntil(const std::string& what, const std::function<b
     if (interrupted_()) return Fail(Code::kIo, "interrupted");
     for (Daemon& daemon : daemons_) {
       if (!daemon.process.Running()) {
-        return Fail(Code::kIo, fmt::format("{} ended while waiting for {}; its log ends:\n{}", daemon.name, what, LogTail(daemon.name)));
+        return Fail(Code::kIo, fmt::format("{} ended while waiting for {}; its log ends:\n{}", daemon.name, what,
+                                           LogTail(daemon.name)));
       }
     }
-    if (std::chrono::steady_clock::now() > until) return Fail(Code::kIo, fmt::format("{} did not happen; see the logs in {}", what, logs_.string()));
+    if (std::chrono::steady_clock::now() > until)
+      return Fail(Code::kIo, fmt::format("{} did not happen; see the logs in {}", what, logs_.string()));
     std::this_thread::sleep_for(kStep);
   }
   return {};
@@ -47,7 +52,10 @@ std::string LocalFederation::LogTail(const std::string& name) const {
 
 Status LocalFederation::StartDaemon(const std::string& name, const std::string& program, const fs::path& directory) {
   const fs::path log = logs_ / (name + ".log");
-  daemons_.push_back({name, TRY(Process::Start({.argv = {programs_ / program, "run", directory}, .input = "", .out = log, .err = log,
+  daemons_.push_back({name, TRY(Process::Start({.argv = {programs_ / program, "run", directory},
+                                                .input = "",
+                                                .out = log,
+                                                .err = log,
                                                 .environment = {}}))});
   return {};
 }
@@ -70,7 +78,8 @@ Status LocalFederation::OnEvery(const std::function<ProcessOptions(const std::st
 Status LocalFederation::StartCoordinator(const std::string& federation) {
   const fs::path directory = state_ / "coordinator";
   const std::string program = programs_ / "consilium-coordinator";
-  const ProgramOutput init = TRY(RunProgram({program, "init", directory, "--federation", federation, "--listen", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0"}));
+  const ProgramOutput init = TRY(RunProgram({program, "init", directory, "--federation", federation, "--listen",
+                                             "tcp://127.0.0.1:0", "--http", "127.0.0.1:0"}));
   if (init.status != 0) return Fail(Code::kIo, "the coordinator's init failed: " + init.err);
   TRY(StartDaemon("coordinator", "consilium-coordinator", directory));
   TRY(WaitUntil("the coordinator's start", [&] { return coordinator::ReadEndpoints(directory).has_value(); }));
@@ -91,7 +100,8 @@ Status LocalFederation::AddHospitals(const Cohort& cohort) {
   }
   const std::string node = programs_ / "consilium-node";
   TRY(OnEvery([&](const std::string& name) {
-    return ProcessOptions{.argv = {node, "join", NodeDirectory(name)}, .input = tokens[name], .out = {}, .err = {}, .environment = {}};
+    return ProcessOptions{
+        .argv = {node, "join", NodeDirectory(name)}, .input = tokens[name], .out = {}, .err = {}, .environment = {}};
   }));
   const IdentityKey officer = TRY(LoadOfficerKey(coordinator::OfficerKeyFile(state_ / "coordinator")));
   for (const std::string& name : names_) {
@@ -101,13 +111,18 @@ Status LocalFederation::AddHospitals(const Cohort& cohort) {
   }
   for (const std::string& name : names_) TRY(StartDaemon(name, "consilium-node", NodeDirectory(name)));
   TRY(WaitUntil("every node's start", [&] {
-    return std::all_of(names_.begin(), names_.end(), [&](const std::string& name) { return AskNode(name, "/v1/status").has_value(); });
+    return std::all_of(names_.begin(), names_.end(),
+                       [&](const std::string& name) { return AskNode(name, "/v1/status").has_value(); });
   }));
   std::size_t index = 0;
   TRY(OnEvery([&](const std::string& name) {
     const CohortHospital& hospital = cohort.hospitals[index++];
-    return ProcessOptions{.argv = {node, "data", "add", NodeDirectory(name), cohort.dataset, "--csv", hospital.data, "--schema", cohort.schema},
-                          .input = "", .out = {}, .err = {}, .environment = {}};
+    return ProcessOptions{.argv = {node, "data", "add", NodeDirectory(name), cohort.dataset, "--csv", hospital.data,
+                                   "--schema", cohort.schema},
+                          .input = "",
+                          .out = {},
+                          .err = {},
+                          .environment = {}};
   }));
   return WaitUntil("every hospital's connection", [&] {
     const auto status = api_->Get("/v1/status");
@@ -117,11 +132,16 @@ Status LocalFederation::AddHospitals(const Cohort& cohort) {
 
 Status LocalFederation::Approve(const std::string& study) {
   TRY(WaitUntil("the plan's arrival at every hospital", [&] {
-    return std::all_of(names_.begin(), names_.end(), [&](const std::string& name) { return AskNode(name, "/v1/plans/" + study).has_value(); });
+    return std::all_of(names_.begin(), names_.end(),
+                       [&](const std::string& name) { return AskNode(name, "/v1/plans/" + study).has_value(); });
   }));
   return OnEvery([&](const std::string& name) {
-    return ProcessOptions{.argv = {programs_ / "consilium-node", "plan", "approve", NodeDirectory(name), study, "--officer", "officer of " + name},
-                          .input = "", .out = {}, .err = {}, .environment = {}};
+    return ProcessOptions{.argv = {programs_ / "consilium-node", "plan", "approve", NodeDirectory(name), study,
+                                   "--officer", "officer of " + name},
+                          .input = "",
+                          .out = {},
+                          .err = {},
+                          .environment = {}};
   });
 }
 
@@ -134,7 +154,9 @@ Status LocalFederation::Stop() {
   Status result;
   for (Daemon& daemon : daemons_) {
     const auto status = daemon.process.Stop();
-    if (status != 0 && result) result = Fail(Code::kIo, fmt::format("{} did not stop well; its log ends:\n{}", daemon.name, LogTail(daemon.name)));
+    if (status != 0 && result)
+      result =
+          Fail(Code::kIo, fmt::format("{} did not stop well; its log ends:\n{}", daemon.name, LogTail(daemon.name)));
   }
   daemons_.clear();
   return result;

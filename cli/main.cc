@@ -16,7 +16,8 @@ struct Options {
   DemoOptions demo;
 };
 
-CLI::App* Add(CLI::App* parent, Options* o, const std::string& name, const std::string& about, const std::string& example) {
+CLI::App* Add(CLI::App* parent, Options* o, const std::string& name, const std::string& about,
+              const std::string& example) {
   CLI::App* app = parent->add_subcommand(name, about);
   app->add_flag("--json", o->json, "One JSON document on stdout (a line each where it streams)");
   app->footer("Example:\n  " + example);
@@ -24,14 +25,17 @@ CLI::App* Add(CLI::App* parent, Options* o, const std::string& name, const std::
 }
 
 // Commands that speak to a coordinator.
-CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const std::string& about, const std::string& example) {
+CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const std::string& about,
+                    const std::string& example) {
   CLI::App* app = Add(parent, o, name, about, example);
-  app->add_option("--coordinator", o->coordinator, "Its address, http://HOST:PORT; otherwise CONSILIUM_COORDINATOR, otherwise the last login");
+  app->add_option("--coordinator", o->coordinator,
+                  "Its address, http://HOST:PORT; otherwise CONSILIUM_COORDINATOR, otherwise the last login");
   return app;
 }
 
 struct Commands {
-  CLI::App *login, *status, *invite, *list, *confirm, *check, *submit, *studies, *show, *watch, *abort, *download, *verify, *demo;
+  CLI::App *login, *status, *invite, *list, *confirm, *check, *submit, *studies, *show, *watch, *abort, *download,
+      *verify, *demo;
 };
 
 void AddFederation(CLI::App* app, Options* o, Commands* c) {
@@ -43,39 +47,54 @@ void AddFederation(CLI::App* app, Options* o, Commands* c) {
   c->status = AddRemote(app, o, "status", "What the coordinator is doing", "consilium status --json");
   c->invite = AddRemote(app, o, "invite", "Make a hospital's token; prints one line", "consilium invite hospital-a");
   c->invite->add_option("NAME", o->name, "The hospital's name: a-z, 0-9 and '-'")->required();
-  c->invite->add_option("--hours", o->hours, "How long it may be used")->check(CLI::Range(1, 72))->capture_default_str();
+  c->invite->add_option("--hours", o->hours, "How long it may be used")
+      ->check(CLI::Range(1, 72))
+      ->capture_default_str();
   CLI::App* hospital = app->add_subcommand("hospital", "The federation's hospitals")->require_subcommand(1);
   c->list = AddRemote(hospital, o, "list", "Who is invited, enrolled, a member, online", "consilium hospital list");
-  c->confirm = AddRemote(hospital, o, "confirm", "Compare a hospital's fingerprint and sign it into the roster", "consilium hospital confirm hospital-a");
+  c->confirm = AddRemote(hospital, o, "confirm", "Compare a hospital's fingerprint and sign it into the roster",
+                         "consilium hospital confirm hospital-a");
   c->confirm->add_option("NAME", o->name, "The hospital's name")->required();
   c->confirm->add_flag("--yes", o->yes, "The words were compared; do not ask");
 }
 
 void AddStudies(CLI::App* app, Options* o, Commands* c) {
   CLI::App* study = app->add_subcommand("study", "Studies")->require_subcommand(1);
-  c->check = Add(study, o, "check", "Validate a plan and print its summary; sends nothing", "consilium study check plan.toml");
-  c->submit = AddRemote(study, o, "submit", "Offer a plan to the hospitals; the same bytes are the same study", "consilium study submit plan.toml");
+  c->check =
+      Add(study, o, "check", "Validate a plan and print its summary; sends nothing", "consilium study check plan.toml");
+  c->submit = AddRemote(study, o, "submit", "Offer a plan to the hospitals; the same bytes are the same study",
+                        "consilium study submit plan.toml");
   for (CLI::App* command : {c->check, c->submit}) command->add_option("PLAN", o->plan, "The plan's file")->required();
   c->studies = AddRemote(study, o, "list", "All studies", "consilium study list");
   c->show = AddRemote(study, o, "show", "One study, with its results", "consilium study show heart");
   c->watch = AddRemote(study, o, "watch", "Follow a study to its end", "consilium study watch heart");
   c->abort = AddRemote(study, o, "abort", "End a study", "consilium study abort heart");
-  c->download = AddRemote(study, o, "download", "Model, report, audit log and results", "consilium study download heart --out results");
+  c->download = AddRemote(study, o, "download", "Model, report, audit log and results",
+                          "consilium study download heart --out results");
   for (CLI::App* command : {c->show, c->watch, c->abort, c->download}) {
     command->add_option("STUDY", o->study, "Its name, or the beginning of its id")->required();
   }
   c->download->add_option("--out", o->out, "Where to")->required();
   CLI::App* audit = app->add_subcommand("audit", "The audit log")->require_subcommand(1);
-  c->verify = Add(audit, o, "verify", "Check an exported log, or the chains in a daemon's directory", "consilium audit verify results/audit.jsonl");
+  c->verify = Add(audit, o, "verify", "Check an exported log, or the chains in a daemon's directory",
+                  "consilium audit verify results/audit.jsonl");
   c->verify->add_option("FILE_OR_DIR", o->path, "audit.jsonl, or a directory")->required();
 }
 
 void AddDemo(CLI::App* app, Options* o, Commands* c) {
-  c->demo = Add(app, o, "demo", "A whole federation on this machine: real processes, real sockets, one study each way", "consilium demo --hospitals 4");
-  c->demo->add_option("--hospitals", o->demo.hospitals, "How many, of the generated cohort")->check(CLI::Range(2, 12))->capture_default_str();
-  c->demo->add_option("--rounds", o->demo.rounds, "Rounds of training")->check(CLI::Range(1, 10000))->capture_default_str();
-  c->demo->add_option("--privacy", o->privacy, "Only none in this version")->check(CLI::IsMember({"none"}))->capture_default_str();
-  c->demo->add_option("--data", o->demo.data, "A folder with a file or a folder for each hospital, instead of generated data");
+  c->demo = Add(app, o, "demo", "A whole federation on this machine: real processes, real sockets, one study each way",
+                "consilium demo --hospitals 4");
+  c->demo->add_option("--hospitals", o->demo.hospitals, "How many, of the generated cohort")
+      ->check(CLI::Range(2, 12))
+      ->capture_default_str();
+  c->demo->add_option("--rounds", o->demo.rounds, "Rounds of training")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  c->demo->add_option("--privacy", o->privacy, "Only none in this version")
+      ->check(CLI::IsMember({"none"}))
+      ->capture_default_str();
+  c->demo->add_option("--data", o->demo.data,
+                      "A folder with a file or a folder for each hospital, instead of generated data");
   c->demo->add_option("--schema", o->demo.schema, "The schema of --data (otherwise schema.toml in that folder)");
   c->demo->add_option("--dir", o->demo.directory, "Where results go (otherwise ./demo/DATE-TIME)");
   c->demo->add_flag("--keep", o->demo.keep, "Keep the daemons' directories (keys, databases) too");
@@ -105,8 +124,9 @@ int Main(int argc, char** argv) {
   CLI::App app("Studies between hospitals whose patients' data stay at home.", "consilium");
   app.set_version_flag("--version", std::string(kProgramVersion));
   app.require_subcommand(1);
-  app.footer("Example:\n  consilium demo\n  consilium login http://127.0.0.1:7880 --token-file DIR/admin.token\n"
-             "  consilium study submit plan.toml && consilium study watch NAME");
+  app.footer(
+      "Example:\n  consilium demo\n  consilium login http://127.0.0.1:7880 --token-file DIR/admin.token\n"
+      "  consilium study submit plan.toml && consilium study watch NAME");
   AddFederation(&app, &o, &c);
   AddStudies(&app, &o, &c);
   AddDemo(&app, &o, &c);

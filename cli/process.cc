@@ -67,7 +67,8 @@ Result<std::pair<pid_t, int>> Spawn(const std::vector<std::string>& argv, const 
   for (const std::string& word : environment) variables.push_back(const_cast<char*>(word.c_str()));
   variables.push_back(nullptr);
   if (access(argv[0].c_str(), X_OK) != 0) {
-    return std::unexpected(Error{Code::kNotFound, fmt::format("{} is not there or cannot be run: {}", argv[0], std::strerror(errno))});
+    return std::unexpected(
+        Error{Code::kNotFound, fmt::format("{} is not there or cannot be run: {}", argv[0], std::strerror(errno))});
   }
   const pid_t parent = getpid();
   const pid_t pid = fork();

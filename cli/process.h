@@ -15,9 +15,9 @@
 namespace consilium {
 
 struct ProcessOptions {
-  std::vector<std::string> argv;      // argv[0] is the program's path.
-  std::string input;                  // What standard input brings.
-  std::filesystem::path out, err;     // Appended to; empty: /dev/null.
+  std::vector<std::string> argv;         // argv[0] is the program's path.
+  std::string input;                     // What standard input brings.
+  std::filesystem::path out, err;        // Appended to; empty: /dev/null.
   std::vector<std::string> environment;  // "NAME=value", on top of the parent's.
 };
 
@@ -37,16 +37,17 @@ class Process {
   // The exit status (128 + signal when a signal ended it), or nullopt when it still runs after `limit`.
   std::optional<int> Wait(std::chrono::milliseconds limit);
   [[nodiscard]] bool Running() { return !Wait(std::chrono::milliseconds(0)).has_value(); }
-  void Signal(int signal) const;      // Nothing when it has ended.
-  std::optional<int> Stop(std::chrono::milliseconds limit = std::chrono::seconds(5));  // SIGTERM, wait; nullopt: killed.
-  void Kill();                        // SIGKILL, and waits.
+  void Signal(int signal) const;  // Nothing when it has ended.
+  std::optional<int> Stop(
+      std::chrono::milliseconds limit = std::chrono::seconds(5));  // SIGTERM, wait; nullopt: killed.
+  void Kill();                                                     // SIGKILL, and waits.
 
  private:
   friend Result<ProgramOutput> RunProgram(const std::vector<std::string>&, const std::string&,
-                                                 std::chrono::milliseconds, const std::vector<std::string>&);
+                                          std::chrono::milliseconds, const std::vector<std::string>&);
   Process(pid_t pid, int descriptor) : pid_(pid), descriptor_(descriptor) {}
   pid_t pid_ = -1;
-  int descriptor_ = -1;               // pidfd
+  int descriptor_ = -1;  // pidfd
   std::optional<int> status_;
 };
 

@@ -43,10 +43,13 @@ fs::path LoginsFile() {
 Status CheckUrl(const std::string& url) {
   TRY(HttpClient::Tcp(url));
   const std::string rest = url.substr(url.find("://") + 3);
-  const std::string host = rest.starts_with('[') ? rest.substr(1, rest.find(']') - 1) : rest.substr(0, rest.find_first_of(":/"));
+  const std::string host =
+      rest.starts_with('[') ? rest.substr(1, rest.find(']') - 1) : rest.substr(0, rest.find_first_of(":/"));
   if (host == "localhost" || host == "::1" || host.starts_with("127.")) return {};
-  return Fail(Code::kRefused, fmt::format("{} is another machine, and http:// would show your token to the network; forward the port "
-                                          "(ssh -L 7880:127.0.0.1:7880 {}) and use http://127.0.0.1:7880", url, host));
+  return Fail(Code::kRefused,
+              fmt::format("{} is another machine, and http:// would show your token to the network; forward the port "
+                          "(ssh -L 7880:127.0.0.1:7880 {}) and use http://127.0.0.1:7880",
+                          url, host));
 }
 
 Status SaveLogin(const Login& login) {
@@ -65,11 +68,14 @@ Result<Login> LoadLogin(const std::string& url) {
   if (wanted.empty()) wanted = file["current"].AsString();
   wanted = WithoutSlash(wanted);
   if (wanted.empty()) {
-    return Fail(Code::kUnauthorised, "no coordinator is known; type: consilium login http://127.0.0.1:7880 --token-file DIR/admin.token");
+    return Fail(Code::kUnauthorised,
+                "no coordinator is known; type: consilium login http://127.0.0.1:7880 --token-file DIR/admin.token");
   }
   const Value& entry = file["logins"][wanted];
   if (!entry.IsObject()) {
-    return Fail(Code::kUnauthorised, fmt::format("no token for {0} is stored; type: consilium login {0} --token-file DIR/admin.token", wanted));
+    return Fail(
+        Code::kUnauthorised,
+        fmt::format("no token for {0} is stored; type: consilium login {0} --token-file DIR/admin.token", wanted));
   }
   return Login{wanted, entry["token"].AsString(), entry["officer_key"].AsString()};
 }
@@ -79,13 +85,16 @@ Result<Api> Api::Open(const Login& login) {
   return Api(TRY(HttpClient::Tcp(login.url)), login.token);
 }
 Result<Value> Api::Get(const std::string& path) const { return JsonOf(TRY(client_.Get(path, token_))); }
-Result<Value> Api::Post(const std::string& path, const Value& body) const { return JsonOf(TRY(client_.Post(path, body, token_))); }
+Result<Value> Api::Post(const std::string& path, const Value& body) const {
+  return JsonOf(TRY(client_.Post(path, body, token_)));
+}
 Result<std::string> Api::Body(const std::string& path) const { return BodyOf(TRY(client_.Get(path, token_))); }
 
 Result<IdentityKey> LoadOfficerKey(const std::string& path) {
   if (path.empty()) {
-    return Fail(Code::kUnauthorised, "only an officer can sign a roster, and no officer key is stored; type: consilium login URL "
-                                     "--token-file FILE --officer-key DIR/keys/officer");
+    return Fail(Code::kUnauthorised,
+                "only an officer can sign a roster, and no officer key is stored; type: consilium login URL "
+                "--token-file FILE --officer-key DIR/keys/officer");
   }
   const fs::path file(path);
   if (file.parent_path().filename() != "keys") {
@@ -94,7 +103,8 @@ Result<IdentityKey> LoadOfficerKey(const std::string& path) {
   TRY(RequirePrivateFile(file));
   const Secret passphrase = TRY(Passphrase(file.parent_path().parent_path(), false));
   const Secret seed = TRY(LoadSecret(file, passphrase.view()));
-  if (seed.size() != 32) return Fail(Code::kCorrupt, fmt::format("{} holds no officer key; restore it from a backup", path));
+  if (seed.size() != 32)
+    return Fail(Code::kCorrupt, fmt::format("{} holds no officer key; restore it from a backup", path));
   return IdentityKey::FromSeed(seed.view());
 }
 

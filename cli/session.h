@@ -12,7 +12,7 @@ namespace consilium::cli {
 
 // One entry of the logins file (0600 in a 0700 folder); a token is sent only to the address it was stored for.
 struct Login {
-  std::string url;          // http://HOST:PORT
+  std::string url;  // http://HOST:PORT
   std::string token;
   std::string officer_key;  // Path of a sealed key, "" when this user is no officer.
 };

@@ -43,7 +43,8 @@ Result<Plan> ReadPlan(const fs::path& path) {
 Result<Submitted> Submit(const Api& api, const Plan& plan) {
   const Value answer = TRY(api.Post("/v1/studies", Value().Set("plan", Base64(Canonical(plan)))));
   if (answer["study"].AsString() != plan.id().Hex()) {
-    return Fail(Code::kProtocol, "the coordinator gave the plan another id than its hash; nothing is submitted that you know of");
+    return Fail(Code::kProtocol,
+                "the coordinator gave the plan another id than its hash; nothing is submitted that you know of");
   }
   return Submitted{answer["study"].AsString(), answer["name"].AsString(), answer["created"].AsBool()};
 }
@@ -94,7 +95,8 @@ std::string DescribeTable(const Value& results) {
   for (const Value& column : describe["columns"].AsArray()) {
     std::string levels;
     for (const Value& level : column["levels"].AsArray()) {
-      levels += fmt::format("{}{}: {}", levels.empty() ? "" : ", ", Printable(level["level"].AsString()), Number(level["count"]));
+      levels += fmt::format("{}{}: {}", levels.empty() ? "" : ", ", Printable(level["level"].AsString()),
+                            Number(level["count"]));
     }
     if (column.Has("positive")) levels = fmt::format("positive: {}", Number(column["positive"]));
     rows.push_back({Printable(column["name"].AsString()), Printable(column["unit"].AsString()), Number(column["count"]),
@@ -102,8 +104,9 @@ std::string DescribeTable(const Value& results) {
                     Number(column["median"]), Number(column["q75"]), levels,
                     fmt::format("{} of {}", Number(column["from_k"]), Number(column["of_n"]))});
   }
-  return fmt::format("{} rows of {} patients, from {} of {} hospitals\n{}", Number(describe["rows"]), Number(describe["patients"]),
-                     Number(describe["hospitals"]), Number(describe["of"]), FormatTable(rows));
+  return fmt::format("{} rows of {} patients, from {} of {} hospitals\n{}", Number(describe["rows"]),
+                     Number(describe["patients"]), Number(describe["hospitals"]), Number(describe["of"]),
+                     FormatTable(rows));
 }
 
 }  // namespace consilium::cli

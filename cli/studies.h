@@ -19,7 +19,7 @@ struct Submitted {
 };
 Result<Submitted> Submit(const Api& api, const Plan& plan);
 
-bool IsOver(const Value& study);     // Complete, aborted or failed.
+bool IsOver(const Value& study);  // Complete, aborted or failed.
 bool IsComplete(const Value& study);
 // Asks every `interval` until the study is over or `stop` says true; `see` gets every state. Gives up (kUnreachable)
 // when the coordinator has not answered for `patience`.

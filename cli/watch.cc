@@ -13,7 +13,8 @@ constexpr int kBarWidth = 32;
 
 std::string Bar(std::int64_t done, std::int64_t total) {
   const std::int64_t filled = total > 0 ? std::min<std::int64_t>(kBarWidth, done * kBarWidth / total) : 0;
-  return "[" + std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(kBarWidth - filled), '.') + "]";
+  return "[" + std::string(static_cast<std::size_t>(filled), '#') +
+         std::string(static_cast<std::size_t>(kBarWidth - filled), '.') + "]";
 }
 
 std::string HospitalState(const Value& hospital) {
@@ -40,20 +41,30 @@ std::string Headline(const Value& study) {
 Value Brief(const Value& study) {
   Value hospitals = Value(Value::Array());
   for (const Value& h : study["hospitals"].AsArray()) {
-    hospitals.Push(Value().Set("name", h["name"]).Set("verdict", h["verdict"]).Set("online", h["online"]).Set("absent_reason", h["absent_reason"]));
+    hospitals.Push(Value()
+                       .Set("name", h["name"])
+                       .Set("verdict", h["verdict"])
+                       .Set("online", h["online"])
+                       .Set("absent_reason", h["absent_reason"]));
   }
   Value out;
-  for (const char* key : {"study", "name", "phase", "reason", "releases", "total_releases", "attempt"}) out.Set(key, study[key]);
+  for (const char* key : {"study", "name", "phase", "reason", "releases", "total_releases", "attempt"})
+    out.Set(key, study[key]);
   return out.Set("hospitals", hospitals);
 }
 
 }  // namespace
 
 WatchView::WatchView(const Terminal& terminal, bool stream, bool warn)
-    : terminal_(terminal), stream_(stream), warn_(warn), live_(!terminal.json() && isatty(STDERR_FILENO) != 0), colour_(live_ && std::getenv("NO_COLOR") == nullptr) {}
+    : terminal_(terminal),
+      stream_(stream),
+      warn_(warn),
+      live_(!terminal.json() && isatty(STDERR_FILENO) != 0),
+      colour_(live_ && std::getenv("NO_COLOR") == nullptr) {}
 
 void WatchView::See(const Value& study) {
-  if (warn_ && !drawn_ && !terminal_.json() && !study["warning"].AsString().empty()) terminal_.Note(PrintableLines(study["warning"].AsString()));
+  if (warn_ && !drawn_ && !terminal_.json() && !study["warning"].AsString().empty())
+    terminal_.Note(PrintableLines(study["warning"].AsString()));
   drawn_ = true;
   if (live_) {
     Draw(study);
@@ -63,8 +74,9 @@ void WatchView::See(const Value& study) {
 }
 
 void WatchView::Draw(const Value& study) {
-  std::string picture = fmt::format("{} {}{}{}\n", Bar(study["releases"].AsInteger(), study["total_releases"].AsInteger()),
-                                    colour_ ? "\x1b[1m" : "", Headline(study), colour_ ? "\x1b[0m" : "");
+  std::string picture =
+      fmt::format("{} {}{}{}\n", Bar(study["releases"].AsInteger(), study["total_releases"].AsInteger()),
+                  colour_ ? "\x1b[1m" : "", Headline(study), colour_ ? "\x1b[0m" : "");
   std::size_t lines = 1;
   for (const Value& hospital : study["hospitals"].AsArray()) {
     picture += fmt::format("  {:<20} {}\n", Printable(hospital["name"].AsString()), HospitalState(hospital));

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::size_t kMaxConfig = 64 * 1024;
 
-std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) { return directory / "keys" / name; }
+std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) {
+  return directory / "keys" / name;
+}
 
 }  // namespace
 
@@ -29,8 +31,11 @@ Result<HostPort> ParseHostPort(std::string_view text) {
     out.host = text.substr(0, colon);
     const std::string_view port = text.substr(colon + 1);
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-    if (out.host.size() > 2 && out.host.front() == '[' && out.host.back() == ']') out.host = out.host.substr(1, out.host.size() - 2);
-    if (error == std::errc() && end == port.data() + port.size() && out.port >= 0 && out.port <= 65535 && !out.host.empty()) return out;
+    if (out.host.size() > 2 && out.host.front() == '[' && out.host.back() == ']')
+      out.host = out.host.substr(1, out.host.size() - 2);
+    if (error == std::errc() && end == port.data() + port.size() && out.port >= 0 && out.port <= 65535 &&
+        !out.host.empty())
+      return out;
   }
   return Fail(Code::kInvalid, fmt::format("'{}' is not an address; write HOST:PORT, for example 127.0.0.1:7880", text));
 }
@@ -38,7 +43,8 @@ Result<HostPort> ParseHostPort(std::string_view text) {
 bool IsLoopback(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 Status Check(const Config& config) {
-  if (config.federation.empty() || config.federation.size() > 100 || Printable(config.federation) != config.federation) {
+  if (config.federation.empty() || config.federation.size() > 100 ||
+      Printable(config.federation) != config.federation) {
     return Fail(Code::kInvalid, "the federation's name must have 1 to 100 characters and no control characters");
   }
   if (!config.endpoint.empty()) TRY(CheckEndpoint(config.endpoint));
@@ -50,19 +56,24 @@ Status Check(const Config& config) {
   const auto http = ParseHostPort(config.http);
   if (!http) return std::unexpected(http.error());
   if (!IsLoopback(http->host)) {
-    return Fail(Code::kRefused, fmt::format("http = '{}' is not a loopback address, and this version has no TLS of its own; write "
-                                            "127.0.0.1:{} and reach it through ssh -L or a TLS proxy", config.http, http->port));
+    return Fail(Code::kRefused,
+                fmt::format("http = '{}' is not a loopback address, and this version has no TLS of its own; write "
+                            "127.0.0.1:{} and reach it through ssh -L or a TLS proxy",
+                            config.http, http->port));
   }
   const bool wildcard = listen->host == "*" || listen->host == "0.0.0.0" || listen->host == "::";
   if (config.endpoint.empty() && wildcard) {
-    return Fail(Code::kInvalid, fmt::format("listen = '{}' is no address that a hospital can dial; set endpoint = \"tcp://NAME:{}\" in "
-                                            "coordinator.toml (with init: --endpoint)", config.listen, listen->port));
+    return Fail(Code::kInvalid,
+                fmt::format("listen = '{}' is no address that a hospital can dial; set endpoint = \"tcp://NAME:{}\" in "
+                            "coordinator.toml (with init: --endpoint)",
+                            config.listen, listen->port));
   }
   return {};
 }
 
 Status WriteConfig(const std::filesystem::path& directory, const Config& config) {
-  const std::string text = fmt::format(R"(# Consilium's coordinator. A change takes effect at the next start.
+  const std::string text =
+      fmt::format(R"(# Consilium's coordinator. A change takes effect at the next start.
 
 [federation]
 name = {}             # As the founding roster says; a change here changes nothing there.
@@ -77,10 +88,9 @@ listen = {}           # The /v1 interface for `consilium`; loopback only.
 [log]
 level = {}            # debug, info, warning, error
 )",
-                                       TomlString(config.federation), TomlString(config.listen),
-                                       config.endpoint.empty() ? "# " : "",
-                                       TomlString(config.endpoint.empty() ? "tcp://federation.example.org:7800" : config.endpoint),
-                                       TomlString(config.http), TomlString(config.log_level));
+                  TomlString(config.federation), TomlString(config.listen), config.endpoint.empty() ? "# " : "",
+                  TomlString(config.endpoint.empty() ? "tcp://federation.example.org:7800" : config.endpoint),
+                  TomlString(config.http), TomlString(config.log_level));
   return WriteFileAtomic(ConfigFile(directory), View(text), 0600);
 }
 
@@ -88,16 +98,21 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   const std::filesystem::path path = ConfigFile(directory);
   const auto bytes = ReadFile(path, kMaxConfig);
   if (!bytes && bytes.error().code == Code::kNotFound) {
-    return Fail(Code::kNotFound, fmt::format("{} holds no coordinator; type: consilium-coordinator init {} --federation NAME",
-                                             directory.string(), directory.string()));
+    return Fail(Code::kNotFound,
+                fmt::format("{} holds no coordinator; type: consilium-coordinator init {} --federation NAME",
+                            directory.string(), directory.string()));
   }
   if (!bytes) return std::unexpected(bytes.error());
   const std::string file = path.string();
   const Value root = TRY(ParseToml(Text(*bytes), file));
   Config config;
   Reader top(root, file, "");
-  const auto section = [&](const char* name) { const Value* v = top.Take(name); return v == nullptr ? Value(Value::Object()) : *v; };
-  const Value federation = section("federation"), hospitals = section("hospitals"), http = section("http"), log = section("log");
+  const auto section = [&](const char* name) {
+    const Value* v = top.Take(name);
+    return v == nullptr ? Value(Value::Object()) : *v;
+  };
+  const Value federation = section("federation"), hospitals = section("hospitals"), http = section("http"),
+              log = section("log");
   Reader f(federation, file, "federation"), h(hospitals, file, "hospitals"), w(http, file, "http"), l(log, file, "log");
   config.federation = f.String("name");
   config.listen = h.String("listen", config.listen);

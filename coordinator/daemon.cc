@@ -73,7 +73,8 @@ Result<Endpoints> Start(const fs::path& directory, const Config& config, Running
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
   const Endpoints former = ReadEndpoints(directory).value_or(Endpoints());
 
-  auto listener = TRY(Listener::Start({.endpoint = WithFormerPort(config.listen, former.hospitals, "tcp://"), .key = &keys.transport}));
+  auto listener = TRY(
+      Listener::Start({.endpoint = WithFormerPort(config.listen, former.hospitals, "tcp://"), .key = &keys.transport}));
   Endpoints endpoints;
   endpoints.hospitals = config.endpoint.empty() ? listener->endpoint() : config.endpoint;
   ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
@@ -103,8 +104,10 @@ Result<Founded> Initialise(const fs::path& directory, const Config& config) {
   TRY(Check(config));
   std::error_code ignored;
   if (fs::exists(directory, ignored) && !fs::is_empty(directory, ignored)) {
-    return Fail(Code::kConflict, fmt::format("{0} is not empty, and a federation's keys are never overwritten; choose another "
-                                             "directory, or remove this one: rm -r {0}", directory.string()));
+    return Fail(Code::kConflict,
+                fmt::format("{0} is not empty, and a federation's keys are never overwritten; choose another "
+                            "directory, or remove this one: rm -r {0}",
+                            directory.string()));
   }
   TRY(EnsurePrivateDirectory(directory));
   const FoundingKeys keys = TRY(MakeKeys(directory));
@@ -135,8 +138,11 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   InstallStopSignals(running.loop.get());
   const Value written = Value(Value::Object()).Set("hospitals", endpoints.hospitals).Set("http", endpoints.http);
   TRY(WriteFileAtomic(EndpointsFile(directory), View(PrettyJson(written) + "\n"), 0644));
-  Log(LogLevel::kInfo, "started", {{"federation", config.federation}, {"hospitals", endpoints.hospitals}, {"http", endpoints.http},
-                                   {"version", std::string(kProgramVersion)}});
+  Log(LogLevel::kInfo, "started",
+      {{"federation", config.federation},
+       {"hospitals", endpoints.hospitals},
+       {"http", endpoints.http},
+       {"version", std::string(kProgramVersion)}});
 
   const Status ended = running.loop->Run();
   InstallStopSignals(nullptr);

@@ -10,8 +10,8 @@ namespace consilium::coordinator {
 
 // What `init` made; for the screen.
 struct Founded {
-  Digest fingerprint;   // Of roster 0.
-  std::string words;    // Of the coordinator's two keys.
+  Digest fingerprint;  // Of roster 0.
+  std::string words;   // Of the coordinator's two keys.
 };
 // Makes the whole directory. kConflict when anything is in it: a federation's keys are never overwritten.
 Result<Founded> Initialise(const std::filesystem::path& directory, const Config& config);
@@ -24,7 +24,7 @@ struct Endpoints {
 Result<Endpoints> ReadEndpoints(const std::filesystem::path& directory);
 
 struct RunOptions {
-  std::string log_file;   // "": stderr.
+  std::string log_file;  // "": stderr.
 };
 // Until SIGTERM or SIGINT. Errors are those of the start and of storage.
 Status RunDaemon(const std::filesystem::path& directory, const RunOptions& options);

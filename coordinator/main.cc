@@ -1,6 +1,6 @@
 // consilium-coordinator: what the research consortium runs.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "common/base/version.h"
 #include "common/settings/terminal.h"
@@ -22,8 +22,8 @@ Next:
   consilium-coordinator run {}
   consilium login http://{} --token-file {} --officer-key {}
   consilium invite hospital-a)",
-                           config.federation, directory, founded->fingerprint.Hex(), founded->words, directory, config.http,
-                           AdminTokenFile(directory).string(), OfficerKeyFile(directory).string()));
+                           config.federation, directory, founded->fingerprint.Hex(), founded->words, directory,
+                           config.http, AdminTokenFile(directory).string(), OfficerKeyFile(directory).string()));
   terminal.Document(Value(Value::Object())
                         .Set("federation", config.federation)
                         .Set("directory", directory)
@@ -39,8 +39,9 @@ int Main(int argc, char** argv) {
   CLI::App app("Coordinates studies between hospitals; patients' data stay at home.", "consilium-coordinator");
   app.set_version_flag("--version", std::string(kProgramVersion));
   app.require_subcommand(1);
-  app.footer("Example:\n  consilium-coordinator init /var/lib/consilium/coordinator --federation heart-network\n"
-             "  consilium-coordinator run /var/lib/consilium/coordinator");
+  app.footer(
+      "Example:\n  consilium-coordinator init /var/lib/consilium/coordinator --federation heart-network\n"
+      "  consilium-coordinator run /var/lib/consilium/coordinator");
   bool json = false;
   std::string directory = "/var/lib/consilium/coordinator";
   Config config;

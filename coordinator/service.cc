@@ -225,7 +225,10 @@ void CoordinatorCore::Carry(Study& study) {
     for (const char* key : {"kind", "hospital", "reason"}) {
       if (!row[key].AsString().empty()) fields.emplace_back(key, row[key].AsString());
     }
-    Log(LogLevel::kInfo, row["event"].AsString(), fields);
+    const std::string& event = row["event"].AsString();
+    const std::string warning = Warning(study.plan());
+    if ((event == "submitted" || event == "started") && !warning.empty()) fields.emplace_back("warning", warning);
+    Log(LogLevel::kInfo, event, fields);
     Audit(std::move(row));
   }
   for (const Digest& root : effects.stop_serving) outbox_.Stop(root);

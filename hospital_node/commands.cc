@@ -43,9 +43,11 @@ int Run(const Terminal& terminal, const Result<Value>& answer, const Show& show)
 
 std::string ReportText(const std::string& name, const Value& report) {
   std::vector<std::vector<std::string>> table = {{"column", "missing"}};
-  for (const Value& column : report["columns"].AsArray()) table.push_back({Text(column["name"]), Number(column["missing"])});
-  std::string out = fmt::format("{}: {} rows, {} patients, {} file(s)\n", name, Number(report["rows"]), Number(report["patients"]),
-                                report["files"].IsArray() ? std::to_string(report["files"].AsArray().size()) : Number(report["files"]));
+  for (const Value& column : report["columns"].AsArray())
+    table.push_back({Text(column["name"]), Number(column["missing"])});
+  std::string out = fmt::format(
+      "{}: {} rows, {} patients, {} file(s)\n", name, Number(report["rows"]), Number(report["patients"]),
+      report["files"].IsArray() ? std::to_string(report["files"].AsArray().size()) : Number(report["files"]));
   out += FormatTable(table);
   for (const Value& warning : report["warnings"].AsArray()) out += "warning: " + Text(warning) + "\n";
   return out;
@@ -60,7 +62,8 @@ Result<std::string> ChoosePlan(const std::string& directory, const std::string& 
     if (plan["consent"].AsString() == "pending") pending.push_back(plan["study"].AsString());
   }
   if (pending.size() == 1) return pending.front();
-  return Fail(Code::kNotFound, fmt::format("{} plans wait for consent; name one: consilium-node plan list {}", pending.size(), directory));
+  return Fail(Code::kNotFound, fmt::format("{} plans wait for consent; name one: consilium-node plan list {}",
+                                           pending.size(), directory));
 }
 
 std::string UserName() {
@@ -84,11 +87,13 @@ Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, cons
   std::error_code error;
   const fs::path path = fs::canonical(csv, error);
   if (error) {
-    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv", csv, error.message()));
+    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv",
+                                             csv, error.message()));
   }
   if (fs::is_directory(path)) return DataSetSpec{name, path.string(), std::string(consilium::Text(text))};
   schema.pattern.clear();
-  for (char c : path.filename().string()) schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
+  for (char c : path.filename().string())
+    schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
   return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
 }
 
@@ -97,7 +102,10 @@ int JoinCommand(const Terminal& terminal, const std::string& directory, const st
   if (!token) return terminal.Fail(token.error());
   const auto joined = Join(directory, *token);
   if (!joined) return terminal.Fail(joined.error());
-  terminal.Document(Value().Set("name", joined->name).Set("coordinator", joined->endpoint).Set("fingerprint", joined->words)
+  terminal.Document(Value()
+                        .Set("name", joined->name)
+                        .Set("coordinator", joined->endpoint)
+                        .Set("fingerprint", joined->words)
                         .Set("directory", directory));
   terminal.Say(fmt::format(R"({0} is enrolled at {1}. Its keys' fingerprint:
 
@@ -114,9 +122,10 @@ and see these eight words; compare them by telephone, not by mail. Then:
 int StatusCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
     const std::string link = s["connected"].AsBool() ? "connected" : fmt::format("not connected ({})", Text(s["link"]));
-    std::string out = fmt::format("{}: {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]), link,
-                                  s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
-                                  Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
+    std::string out =
+        fmt::format("{}: {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]), link,
+                    s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
+                    Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
     if (!s["ledger"]["locked"].AsString().empty()) out += "The ledger is locked: " + Text(s["ledger"]["locked"]) + "\n";
     if (s["studies"].AsArray().empty()) return out;
     std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase", "stage", "answers"}};
@@ -134,8 +143,8 @@ int DataCommand(const Terminal& terminal, const std::string& directory, const Da
   const Value body = Value().Set("name", spec->name).Set("folder", spec->folder).Set("schema", spec->schema);
   const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", body);
   return Run(terminal, answer, [&](const Value& report) {
-    return ReportText(options.name, report) +
-           (check_only ? "Nothing was registered and nothing left this machine." : "Registered; the data stay where they are.");
+    return ReportText(options.name, report) + (check_only ? "Nothing was registered and nothing left this machine."
+                                                          : "Registered; the data stay where they are.");
   });
 }
 
@@ -146,7 +155,8 @@ int DataListCommand(const Terminal& terminal, const std::string& directory) {
     }
     std::vector<std::vector<std::string>> table = {{"name", "patients", "rows", "added", "folder"}};
     for (const Value& set : answer["datasets"].AsArray()) {
-      table.push_back({Text(set["name"]), Number(set["patients"]), Number(set["rows"]), Date(set["added_ms"]), Text(set["folder"])});
+      table.push_back({Text(set["name"]), Number(set["patients"]), Number(set["rows"]), Date(set["added_ms"]),
+                       Text(set["folder"])});
     }
     return FormatTable(table);
   });
@@ -158,8 +168,10 @@ int PlanListCommand(const Terminal& terminal, const std::string& directory) {
     std::vector<std::vector<std::string>> table = {{"study", "name", "task", "consent", "phase"}};
     std::string warnings;
     for (const Value& plan : answer["plans"].AsArray()) {
-      table.push_back({Short(plan["study"]), Text(plan["name"]), Text(plan["task"]), Text(plan["consent"]), Text(plan["phase"])});
-      if (!plan["warning"].AsString().empty()) warnings += fmt::format("{}: {}\n", Short(plan["study"]), Text(plan["warning"]));
+      table.push_back(
+          {Short(plan["study"]), Text(plan["name"]), Text(plan["task"]), Text(plan["consent"]), Text(plan["phase"])});
+      if (!plan["warning"].AsString().empty())
+        warnings += fmt::format("{}: {}\n", Short(plan["study"]), Text(plan["warning"]));
     }
     return FormatTable(table) + warnings;
   });
@@ -169,12 +181,14 @@ int PlanShowCommand(const Terminal& terminal, const std::string& directory, cons
   const auto study = ChoosePlan(directory, plan);
   if (!study) return terminal.Fail(study.error());
   return Run(terminal, Ask(directory, "GET", "/v1/plans/" + *study), [&](const Value& answer) {
-    std::string out = fmt::format("Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n",
-                                  Text(answer["study"]), Text(answer["consent"]), PrintableLines(answer["summary"].AsString()));
+    std::string out =
+        fmt::format("Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n",
+                    Text(answer["study"]), Text(answer["consent"]), PrintableLines(answer["summary"].AsString()));
     for (const Value& member : answer["members"].AsArray()) {
       out += fmt::format("  {}: {}\n", Text(member["name"]), Text(member["fingerprint"]));
     }
-    return out + fmt::format("\nTo decide: consilium-node plan approve|reject {} {}", directory, Short(answer["study"]));
+    return out +
+           fmt::format("\nTo decide: consilium-node plan approve|reject {} {}", directory, Short(answer["study"]));
   });
 }
 
@@ -183,8 +197,10 @@ int PlanDecideCommand(const Terminal& terminal, const std::string& directory, co
   const auto study = ChoosePlan(directory, plan);
   if (!study) return terminal.Fail(study.error());
   const Value body = Value().Set("officer", officer.empty() ? UserName() : officer);
-  const auto answer = Ask(directory, "POST", fmt::format("/v1/plans/{}/{}", *study, approve ? "approve" : "reject"), body);
-  return Run(terminal, answer, [](const Value& a) { return fmt::format("{}: {}", Text(a["study"]), Text(a["consent"])); });
+  const auto answer =
+      Ask(directory, "POST", fmt::format("/v1/plans/{}/{}", *study, approve ? "approve" : "reject"), body);
+  return Run(terminal, answer,
+             [](const Value& a) { return fmt::format("{}: {}", Text(a["study"]), Text(a["consent"])); });
 }
 
 int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study) {
@@ -208,10 +224,11 @@ int BudgetCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/budget"), [](const Value& answer) {
     std::vector<std::vector<std::string>> table = {{"study", "mechanism", "reserved", "committed", "released"}};
     for (const Value& study : answer["studies"].AsArray()) {
-      table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]), Number(study["committed"]),
-                       Number(study["released"])});
+      table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]),
+                       Number(study["committed"]), Number(study["released"])});
     }
-    return fmt::format("The ledger has {} rows; its head is {}.\n{}", Number(answer["rows"]), Text(answer["head"]), FormatTable(table));
+    return fmt::format("The ledger has {} rows; its head is {}.\n{}", Number(answer["rows"]), Text(answer["head"]),
+                       FormatTable(table));
   });
 }
 

@@ -12,12 +12,16 @@ namespace {
 constexpr std::size_t kMaxConfig = 64 * 1024;
 constexpr std::int64_t kMostPatients = 1'000'000'000;
 
-std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) { return directory / "keys" / name; }
+std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) {
+  return directory / "keys" / name;
+}
 
 SitePolicy ReadPolicy(Reader* reader) {
   SitePolicy policy;
-  policy.minimum_patients = static_cast<std::uint32_t>(reader->Integer("minimum_patients", 1, kMostPatients, policy.minimum_patients));
-  policy.minimum_hospitals = static_cast<std::uint32_t>(reader->Integer("minimum_hospitals", 2, 10000, policy.minimum_hospitals));
+  policy.minimum_patients =
+      static_cast<std::uint32_t>(reader->Integer("minimum_patients", 1, kMostPatients, policy.minimum_patients));
+  policy.minimum_hospitals =
+      static_cast<std::uint32_t>(reader->Integer("minimum_hospitals", 2, 10000, policy.minimum_hospitals));
   policy.allowed_kinds = reader->Strings("kinds", policy.allowed_kinds);
   policy.allowed_researchers = reader->Strings("researchers", {});
   for (const std::string& kind : policy.allowed_kinds) {
@@ -73,17 +77,24 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   const std::filesystem::path path = ConfigFile(directory);
   const auto bytes = ReadFile(path, kMaxConfig);
   if (!bytes && bytes.error().code == Code::kNotFound) {
-    return Fail(Code::kNotFound, fmt::format("{0} has joined no federation; ask its officer for a token (consilium invite NAME) and "
-                                             "type: consilium-node join {0}", directory.string()));
+    return Fail(Code::kNotFound,
+                fmt::format("{0} has joined no federation; ask its officer for a token (consilium invite NAME) and "
+                            "type: consilium-node join {0}",
+                            directory.string()));
   }
   if (!bytes) return std::unexpected(bytes.error());
   const std::string file = path.string();
   const Value root = TRY(ParseToml(Text(*bytes), file));
   Config config;
   Reader top(root, file, "");
-  const auto section = [&](const char* name) { const Value* v = top.Take(name); return v == nullptr ? Value(Value::Object()) : *v; };
-  const Value hospital = section("hospital"), coordinator = section("coordinator"), policy = section("policy"), log = section("log");
-  Reader h(hospital, file, "hospital"), c(coordinator, file, "coordinator"), p(policy, file, "policy"), l(log, file, "log");
+  const auto section = [&](const char* name) {
+    const Value* v = top.Take(name);
+    return v == nullptr ? Value(Value::Object()) : *v;
+  };
+  const Value hospital = section("hospital"), coordinator = section("coordinator"), policy = section("policy"),
+              log = section("log");
+  Reader h(hospital, file, "hospital"), c(coordinator, file, "coordinator"), p(policy, file, "policy"),
+      l(log, file, "log");
   config.name = h.String("name");
   config.endpoint = c.String("endpoint");
   TakeHex(&c, "server_key", &config.server_key);

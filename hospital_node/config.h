@@ -15,10 +15,10 @@
 namespace consilium::node {
 
 struct Config {
-  std::string name;             // The hospital's, as its token fixed it.
-  std::string endpoint;         // tcp://HOST:PORT
+  std::string name;      // The hospital's, as its token fixed it.
+  std::string endpoint;  // tcp://HOST:PORT
   TransportKey server_key;
-  Digest roster_fingerprint;    // H of roster 0: the first trust.
+  Digest roster_fingerprint;  // H of roster 0: the first trust.
   SitePolicy policy;
   std::string log_level = "info";
 };
@@ -30,8 +30,8 @@ Status WriteConfig(const std::filesystem::path& directory, const Config& config)
 Result<Config> LoadConfig(const std::filesystem::path& directory);
 
 struct Keys {
-  IdentityKey identity;   // IK
-  CurveKey transport;     // TK
+  IdentityKey identity;  // IK
+  CurveKey transport;    // TK
 };
 // New keys, sealed under a new passphrase, and those of the hospital's own officer beside them.
 struct FoundingKeys {

@@ -70,8 +70,9 @@ Result<Bytes> KeptFrame(const fs::path& directory, const TransportKey& token_key
   Bytes frame = TRY(ReadFile(EnrollFrameFile(directory), kMaxFrameFile));
   const Enroll kept = TRY(ReadEnroll(frame));
   if (kept.token != token_key) {
-    return Fail(Code::kConflict, fmt::format("{0} was begun with another token; give that one again, or start anew: rm -r {0}",
-                                             directory.string()));
+    return Fail(Code::kConflict,
+                fmt::format("{0} was begun with another token; give that one again, or start anew: rm -r {0}",
+                            directory.string()));
   }
   return frame;
 }
@@ -84,7 +85,8 @@ Bytes MakeFrame(const Token& token, const CurveKey& token_key, const FoundingKey
                 .officer = made.officer.verify_key(),
                 .roster_fingerprint = token.roster_fingerprint,
                 .membership = {}};
-  const Bytes membership = MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer);
+  const Bytes membership =
+      MembershipBytes(token.federation, enroll.name, enroll.identity, enroll.transport, enroll.officer);
   enroll.membership = SignMembership(membership, made.keys.identity).signature;
   return EncodeFrame(enroll, made.keys.identity);
 }
@@ -93,19 +95,24 @@ Status SendEnrolment(const fs::path& directory, const Token& token, const CurveK
   const auto database = TRY(Database::Open(DatabaseFile(directory)));
   const auto blobs = TRY(FileBlobs::Open(directory / "blobs"));
   std::optional<Status> outcome;
-  EnrolmentOptions options{.frame = std::move(frame), .name = token.name, .endpoint = token.endpoint,
-                           .server_key = token.server, .roster_fingerprint = token.roster_fingerprint};
+  EnrolmentOptions options{.frame = std::move(frame),
+                           .name = token.name,
+                           .endpoint = token.endpoint,
+                           .server_key = token.server,
+                           .roster_fingerprint = token.roster_fingerprint};
   LoopOptions loop_options;
   loop_options.core = std::make_unique<Enrolment>(std::move(options), &outcome);
   loop_options.storage = database.get();
   loop_options.blobs = blobs.get();
-  loop_options.link = TRY(Connection::Start({.endpoint = token.endpoint, .key = &token_key, .server_key = token.server}));
+  loop_options.link =
+      TRY(Connection::Start({.endpoint = token.endpoint, .key = &token_key, .server_key = token.server}));
   Loop loop(std::move(loop_options));
   InstallStopSignals(&loop);
   const Status ran = loop.Run();
   InstallStopSignals(nullptr);
   if (!ran) return ran;
-  if (!outcome) return Fail(Code::kUnreachable, "interrupted before the coordinator answered; type the same command again");
+  if (!outcome)
+    return Fail(Code::kUnreachable, "interrupted before the coordinator answered; type the same command again");
   return *outcome;
 }
 
@@ -136,7 +143,8 @@ RequestReceived MakeRequest(const std::string& method, const std::string& target
   return request;
 }
 
-Result<HttpReply> Perform(const fs::path& directory, const std::string& method, const std::string& target, const Value& body) {
+Result<HttpReply> Perform(const fs::path& directory, const std::string& method, const std::string& target,
+                          const Value& body) {
   TRY(LoadConfig(directory));
   constexpr int kTries = 20;  // A daemon that starts or stops holds the lock without answering for a moment.
   for (int i = 0;; ++i) {
@@ -173,7 +181,8 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
   std::error_code ignored;
   if (!fs::exists(EnrollFrameFile(directory), ignored)) {
     if (fs::exists(ConfigFile(directory), ignored)) {
-      return Fail(Code::kConflict, fmt::format("{} belongs to a federation already; choose another directory", directory.string()));
+      return Fail(Code::kConflict,
+                  fmt::format("{} belongs to a federation already; choose another directory", directory.string()));
     }
     const FoundingKeys made = TRY(MakeKeys(directory));
     TRY(WriteFileAtomic(EnrollFrameFile(directory), MakeFrame(token, token_key, made), 0600));
@@ -207,7 +216,8 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
     loop.core = std::move(running.service);
     loop.storage = running.database.get();
     loop.blobs = running.blobs.get();
-    loop.link = TRY(Connection::Start({.endpoint = config.endpoint, .key = &keys.transport, .server_key = config.server_key}));
+    loop.link =
+        TRY(Connection::Start({.endpoint = config.endpoint, .key = &keys.transport, .server_key = config.server_key}));
     running.loop = std::make_unique<Loop>(std::move(loop));
   }
   HttpOptions control;
@@ -219,7 +229,8 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   };
   running.control = TRY(HttpServer::Start(std::move(control)));
   InstallStopSignals(running.loop.get());
-  Log(LogLevel::kInfo, "started", {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kProgramVersion)}});
+  Log(LogLevel::kInfo, "started",
+      {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kProgramVersion)}});
 
   const Status ended = running.loop->Run();
   InstallStopSignals(nullptr);

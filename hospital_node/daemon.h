@@ -14,8 +14,8 @@ struct Joined {
   std::string name, endpoint;
   std::string words;  // Fingerprint(IK, TK): what the officer compares.
 };
-// Makes the directory and its keys, and enrols with `token`. After a crash or a lost answer the same call sends the same
-// bytes; kConflict when DIR belongs to another enrolment.
+// Makes the directory and its keys, and enrols with `token`. After a crash or a lost answer the same call sends the
+// same bytes; kConflict when DIR belongs to another enrolment.
 Result<Joined> Join(const std::filesystem::path& directory, std::string_view token);
 
 struct RunOptions {

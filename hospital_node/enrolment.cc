@@ -10,11 +10,14 @@ namespace {
 Error Explain(Reason reason, const EnrolmentOptions& options) {
   switch (reason) {
     case Reason::kBadToken:
-      return {Code::kUnauthorised, fmt::format("the coordinator does not accept this token: it is spent, expired or not its own; ask the "
-                                               "officer for a new one (consilium invite {})", options.name)};
+      return {Code::kUnauthorised,
+              fmt::format("the coordinator does not accept this token: it is spent, expired or not its own; ask the "
+                          "officer for a new one (consilium invite {})",
+                          options.name)};
     case Reason::kNameTaken:
-      return {Code::kConflict, fmt::format("a hospital called {} is enrolled already; ask the officer for a token with another name",
-                                           options.name)};
+      return {Code::kConflict,
+              fmt::format("a hospital called {} is enrolled already; ask the officer for a token with another name",
+                          options.name)};
     default:
       return {Code::kProtocol, fmt::format("the coordinator refused to enrol {}: {}", options.name, Name(reason))};
   }
@@ -29,7 +32,9 @@ Result<RosterChain> Follow(const std::vector<SignedRoster>& rosters, const Diges
 
 }  // namespace
 
-PutState RosterState(const SignedRoster& roster, std::uint64_t seq) { return {"roster", fmt::format("{:020}", seq), Encode(roster)}; }
+PutState RosterState(const SignedRoster& roster, std::uint64_t seq) {
+  return {"roster", fmt::format("{:020}", seq), Encode(roster)};
+}
 
 TurnResult Enrolment::Turn(std::vector<Event> events, Now now) {
   TurnResult result;
@@ -47,9 +52,11 @@ TurnResult Enrolment::Turn(std::vector<Event> events, Now now) {
     }
   }
   if (!outcome_->has_value() && now.instant >= *deadline_) {
-    End(Fail(Code::kUnreachable, fmt::format("{} does not answer ({}); check that the coordinator runs and that this machine may dial "
-                                             "that port, then type the same command again",
-                                             options_.endpoint, last_loss_.empty() ? "no answer" : last_loss_)), &result);
+    End(Fail(Code::kUnreachable,
+             fmt::format("{} does not answer ({}); check that the coordinator runs and that this machine may dial "
+                         "that port, then type the same command again",
+                         options_.endpoint, last_loss_.empty() ? "no answer" : last_loss_)),
+        &result);
   }
   result.wake = deadline_;
   result.stop = outcome_->has_value();
@@ -61,7 +68,8 @@ TurnResult Enrolment::Turn(std::vector<Event> events, Now now) {
 void Enrolment::OnFrame(ByteView frame, TurnResult* result) {
   const auto message = ReadBeforeTrust(frame);
   if (!message) return End(std::unexpected(message.error()), result);
-  if (const auto* refused = std::get_if<Refused>(&*message)) return End(std::unexpected(Explain(refused->reason, options_)), result);
+  if (const auto* refused = std::get_if<Refused>(&*message))
+    return End(std::unexpected(Explain(refused->reason, options_)), result);
   const auto* update = std::get_if<RosterUpdate>(&*message);
   if (update == nullptr || update->first != 0) return;
   std::vector<SignedRoster> rosters;
@@ -79,7 +87,8 @@ void Enrolment::OnRosters(ByteView frame, const std::vector<SignedRoster>& roste
   if (const auto verified = ReadFrame(frame, chain->current().server_identity); !verified) {
     return End(std::unexpected(verified.error()), result);
   }
-  for (std::size_t seq = 0; seq < rosters.size(); ++seq) result->transaction.emplace_back(RosterState(rosters[seq], seq));
+  for (std::size_t seq = 0; seq < rosters.size(); ++seq)
+    result->transaction.emplace_back(RosterState(rosters[seq], seq));
   End({}, result);
 }
 

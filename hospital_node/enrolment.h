@@ -14,8 +14,8 @@
 namespace consilium::node {
 
 struct EnrolmentOptions {
-  Bytes frame;                // Enroll, signed; the same bytes at every try.
-  std::string name, endpoint; // For messages.
+  Bytes frame;                 // Enroll, signed; the same bytes at every try.
+  std::string name, endpoint;  // For messages.
   TransportKey server_key;
   Digest roster_fingerprint;
   Duration patience = std::chrono::seconds(20);
@@ -27,7 +27,8 @@ PutState RosterState(const SignedRoster& roster, std::uint64_t seq);
 class Enrolment : public Core {
  public:
   // `outcome` outlives the core and has a value once it has stopped.
-  Enrolment(EnrolmentOptions options, std::optional<Status>* outcome) : options_(std::move(options)), outcome_(outcome) {}
+  Enrolment(EnrolmentOptions options, std::optional<Status>* outcome)
+      : options_(std::move(options)), outcome_(outcome) {}
   TurnResult Turn(std::vector<Event> events, Now now) override;
 
  private:

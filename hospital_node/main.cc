@@ -17,7 +17,8 @@ struct Options {
   RunOptions run;
 };
 
-CLI::App* Add(CLI::App* parent, Options* options, const std::string& name, const std::string& about, const std::string& example) {
+CLI::App* Add(CLI::App* parent, Options* options, const std::string& name, const std::string& about,
+              const std::string& example) {
   CLI::App* app = parent->add_subcommand(name, about);
   app->add_option("DIR", options->directory, "This node's directory")->capture_default_str();
   app->add_flag("--json", options->json, "One JSON document on stdout");
@@ -34,19 +35,24 @@ void AddData(CLI::App* app, DataOptions* data) {
 int Main(int argc, char** argv) {
   TuneAllocator();
   Options o;
-  CLI::App app("A hospital's own program: data stay here, and nothing is computed that was not approved here.", "consilium-node");
+  CLI::App app("A hospital's own program: data stay here, and nothing is computed that was not approved here.",
+               "consilium-node");
   app.set_version_flag("--version", std::string(kProgramVersion));
   app.require_subcommand(1);
-  app.footer("Example:\n  consilium-node join DIR < token\n  consilium-node run DIR\n"
-             "  consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml\n  consilium-node plan approve DIR");
+  app.footer(
+      "Example:\n  consilium-node join DIR < token\n  consilium-node run DIR\n"
+      "  consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml\n  consilium-node plan approve "
+      "DIR");
 
-  CLI::App* join = Add(&app, &o, "join", "Enrol with a token, read from standard input", "consilium-node join DIR < token");
+  CLI::App* join =
+      Add(&app, &o, "join", "Enrol with a token, read from standard input", "consilium-node join DIR < token");
   join->add_option("--token-file", o.token_file, "A 0600 file that holds the token, instead of standard input");
   CLI::App* run = Add(&app, &o, "run", "Run the daemon until SIGTERM", "consilium-node run DIR");
   run->add_option("--log", o.run.log_file, "Append the log to this file instead of stderr");
   CLI::App* status = Add(&app, &o, "status", "What the node is doing", "consilium-node status DIR --json");
   CLI::App* budget = Add(&app, &o, "budget", "What the ledger says has left, per study", "consilium-node budget DIR");
-  CLI::App* results = Add(&app, &o, "results", "This hospital's own figures of finished studies", "consilium-node results DIR");
+  CLI::App* results =
+      Add(&app, &o, "results", "This hospital's own figures of finished studies", "consilium-node results DIR");
   results->add_option("STUDY", o.study, "Only this study");
 
   CLI::App* data = app.add_subcommand("data", "The hospital's data sets")->require_subcommand(1);
@@ -61,12 +67,14 @@ int Main(int argc, char** argv) {
   CLI::App* plan = app.add_subcommand("plan", "Consent to studies")->require_subcommand(1);
   CLI::App* plan_list = Add(plan, &o, "list", "The plans offered to this hospital", "consilium-node plan list DIR");
   CLI::App* show = Add(plan, &o, "show", "A plan in plain words", "consilium-node plan show DIR heart");
-  CLI::App* approve = Add(plan, &o, "approve", "Let a study compute here", "consilium-node plan approve DIR heart --officer 'Dr. Muster'");
+  CLI::App* approve = Add(plan, &o, "approve", "Let a study compute here",
+                          "consilium-node plan approve DIR heart --officer 'Dr. Muster'");
   CLI::App* reject = Add(plan, &o, "reject", "Refuse a study", "consilium-node plan reject DIR heart");
   for (CLI::App* command : {show, approve, reject}) {
     command->add_option("PLAN", o.plan, "Name or id; may be left out when one plan waits for consent");
   }
-  for (CLI::App* command : {approve, reject}) command->add_option("--officer", o.officer, "Who decides; the user's name otherwise");
+  for (CLI::App* command : {approve, reject})
+    command->add_option("--officer", o.officer, "Who decides; the user's name otherwise");
 
   try {
     app.parse(argc, argv);

@@ -112,7 +112,8 @@ Result<std::string> ReadSecretLine(const std::string& file, std::string_view wha
   }
   line = Trim(line);
   if (line.empty()) {
-    return Fail(Code::kInvalid, fmt::format("standard input brought nothing; give {} there, or a 0600 file with --token-file", what));
+    return Fail(Code::kInvalid,
+                fmt::format("standard input brought nothing; give {} there, or a 0600 file with --token-file", what));
   }
   return line;
 }

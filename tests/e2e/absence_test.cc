@@ -45,7 +45,8 @@ TEST(Absence, AMissingHospitalIsNamedLeftOutAndTakenBack) {
   EXPECT_FALSE(state["hospitals"].AsArray().at(2)["absent_reason"].AsString().empty());
 
   federation.StartNode(2);
-  EXPECT_TRUE(WaitUntil([&] { return Contains(federation.Study(study)["last_answer"]["survivors"], 3); })) << "not taken back";
+  EXPECT_TRUE(WaitUntil([&] { return Contains(federation.Study(study)["last_answer"]["survivors"], 3); }))
+      << "not taken back";
   EXPECT_EQ(federation.Study(study)["phase"].AsString(), "running");
   EXPECT_EQ(federation.CliJson({"study", "abort", study})["phase"].AsString(), "aborted");
   federation.ExpectOneAnswerPerRound(study);

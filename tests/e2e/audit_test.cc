@@ -18,7 +18,8 @@ class Audit : public ::testing::Test {
     const std::string study = federation_.Submit({.rounds = 2});
     federation_.ApproveAll(study);
     ASSERT_EQ(federation_.WaitEnd(study)["phase"].AsString(), "complete");
-    log_ = ReadText(federation_.CliJson({"study", "download", study, "--out", federation_.root() / "results"})["audit"].AsString());
+    log_ = ReadText(
+        federation_.CliJson({"study", "download", study, "--out", federation_.root() / "results"})["audit"].AsString());
     std::istringstream in(log_);
     for (std::string line; std::getline(in, line);) lines_.push_back(line);
     ASSERT_GT(lines_.size(), 10U);

@@ -37,7 +37,8 @@ TEST(BadPeer, GarbageOnEveryPortChangesNothing) {
   for (const std::string& address : {endpoints->hospitals, endpoints->http}) {
     for (std::size_t size : {1U, 9U, 64U, 4096U, 1U << 20}) Throw(address, Garbage(size));
     Throw(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    Throw(address, std::string("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03", 11) + Garbage(100));  // ZMTP's greeting, then noise.
+    Throw(address, std::string("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03", 11) +
+                       Garbage(100));  // ZMTP's greeting, then noise.
   }
   federation.ApproveAll(study);
   EXPECT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete");
@@ -53,8 +54,11 @@ TEST(BadPeer, AWrongServerKeyNeverConnects) {
   ASSERT_NE(at, std::string::npos);
   WriteText(config, toml.replace(at + 14, 64, CurveKey::Generate().public_key().Hex()));
   federation.StartCoordinator();
-  auto node = Process::Start({.argv = {Binary("consilium-node"), "run", federation.node(0)}, .input = "", .out = {},
-                              .err = federation.root() / "wrong.log", .environment = {}});
+  auto node = Process::Start({.argv = {Binary("consilium-node"), "run", federation.node(0)},
+                              .input = "",
+                              .out = {},
+                              .err = federation.root() / "wrong.log",
+                              .environment = {}});
   ASSERT_TRUE(node.has_value());
   const HttpClient control = HttpClient::Unix(federation.node(0) / "control.sock");
   Value status;
@@ -76,7 +80,11 @@ TEST(BadPeer, AHospitalWhoseKeyIsNotInTheRosterIsNotAdmitted) {
   const auto directory = federation.root() / "hospital-x";
   const auto joined = RunProgram({Binary("consilium-node"), "join", directory}, invited.out);
   ASSERT_TRUE(joined && joined->status == 0) << joined->err;
-  auto node = Process::Start({.argv = {Binary("consilium-node"), "run", directory}, .input = "", .out = {}, .err = federation.root() / "x.log", .environment = {}});
+  auto node = Process::Start({.argv = {Binary("consilium-node"), "run", directory},
+                              .input = "",
+                              .out = {},
+                              .err = federation.root() / "x.log",
+                              .environment = {}});
   ASSERT_TRUE(node.has_value());
   const HttpClient control = HttpClient::Unix(directory / "control.sock");
   Value status;

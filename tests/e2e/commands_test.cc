@@ -1,4 +1,7 @@
 // What scripts rely on: exit codes, one document on stdout, messages that name the place and the mend.
+#include <csignal>
+
+#include "common/base/files.h"
 #include "tests/e2e/federation.h"
 
 namespace consilium::e2e {
@@ -30,7 +33,8 @@ TEST(Commands, WithoutACoordinatorIsFour) {
   const ProgramOutput output = federation.Cli({"status"});
   EXPECT_EQ(output.status, 4) << output.err;
   EXPECT_TRUE(output.out.empty());
-  const auto never = RunProgram({Binary("consilium"), "status"}, "", kPatience, {"XDG_CONFIG_HOME=" + (federation.root() / "none").string(), "CONSILIUM_COORDINATOR="});
+  const auto never = RunProgram({Binary("consilium"), "status"}, "", kPatience,
+                                {"XDG_CONFIG_HOME=" + (federation.root() / "none").string(), "CONSILIUM_COORDINATOR="});
   EXPECT_EQ(never->status, 4);
   EXPECT_NE(never->err.find("consilium login"), std::string::npos);
 }
@@ -47,7 +51,9 @@ TEST(Commands, WhatIsNotThereIsFive) {
 TEST(Commands, AWrongPlanIsTwoAndNamesTheLineAndTheNearestKey) {
   Federation federation;
   const std::string good = PlanText({});
-  const auto check = [&](const std::string& text) { return federation.Cli({"study", "check", federation.WritePlan(text)}); };
+  const auto check = [&](const std::string& text) {
+    return federation.Cli({"study", "check", federation.WritePlan(text)});
+  };
   EXPECT_EQ(check(good).status, 0);
   const ProgramOutput unknown = check(With(good, "batch_size", "batch_sise"));
   EXPECT_EQ(unknown.status, 2);
@@ -91,15 +97,18 @@ TEST(Commands, AWrongTableIsTwoAndNamesFileAndLine) {
   const fs::path csv = federation.root() / "bad.csv";
   for (const Case& c : cases) {
     WriteText(csv, c.text);
-    const ProgramOutput output = federation.Node(0, {"data", "check", "DIR", "other", "--csv", csv, "--schema", federation.root() / "data" / "schema.toml"});
+    const ProgramOutput output = federation.Node(
+        0, {"data", "check", "DIR", "other", "--csv", csv, "--schema", federation.root() / "data" / "schema.toml"});
     EXPECT_EQ(output.status, 2) << c.what << ": " << output.err;
     EXPECT_NE(output.err.find(c.has_line ? "bad.csv:" : "bad.csv"), std::string::npos) << c.what << ": " << output.err;
     EXPECT_TRUE(output.out.empty()) << c.what;
   }
   WriteText(csv, head + row + "p2,61,0,131,,0,151,1,0.5,3,1,0\n");
-  const Value report = federation.NodeJson(0, {"data", "check", "DIR", "other", "--csv", csv, "--schema", federation.root() / "data" / "schema.toml"});
+  const Value report = federation.NodeJson(
+      0, {"data", "check", "DIR", "other", "--csv", csv, "--schema", federation.root() / "data" / "schema.toml"});
   EXPECT_EQ(report["rows"].AsInteger(), 2);
-  EXPECT_EQ(federation.NodeJson(0, {"data", "list", "DIR"})["datasets"].AsArray().size(), 1U) << "a check registers nothing";
+  EXPECT_EQ(federation.NodeJson(0, {"data", "list", "DIR"})["datasets"].AsArray().size(), 1U)
+      << "a check registers nothing";
 }
 
 TEST(Commands, TooFewPatientsAreRefusedAtApproval) {
@@ -111,7 +120,11 @@ TEST(Commands, TooFewPatientsAreRefusedAtApproval) {
   WriteText(few, good.substr(0, end));
   federation.StartCoordinator();
   federation.StartNode(0);
-  EXPECT_EQ(federation.Node(0, {"data", "add", "DIR", "cohort", "--csv", few, "--schema", federation.root() / "data" / "schema.toml"}).status, 0);
+  EXPECT_EQ(federation
+                .Node(0, {"data", "add", "DIR", "cohort", "--csv", few, "--schema",
+                          federation.root() / "data" / "schema.toml"})
+                .status,
+            0);
   const std::string study = federation.Submit({});
   const HttpClient control = HttpClient::Unix(federation.node(0) / "control.sock");
   ASSERT_TRUE(WaitUntil([&] { return control.Get("/v1/plans/" + study).value_or(HttpReply{}).status == 200; }));
@@ -123,10 +136,15 @@ TEST(Commands, TooFewPatientsAreRefusedAtApproval) {
 TEST(Commands, JsonIsOneDocumentAndNothingElse) {
   Federation federation;
   federation.StartCoordinator();
-  for (const std::vector<std::string>& args : {std::vector<std::string>{"status"}, {"hospital", "list"}, {"study", "list"}}) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"status"}, {"hospital", "list"}, {"study", "list"}}) {
     EXPECT_TRUE(federation.CliJson(args).IsObject());
   }
-  for (const std::vector<std::string>& args : {std::vector<std::string>{"status", "DIR"}, {"data", "list", "DIR"}, {"plan", "list", "DIR"}, {"results", "DIR"}, {"budget", "DIR"}}) {
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"status", "DIR"},
+                                               {"data", "list", "DIR"},
+                                               {"plan", "list", "DIR"},
+                                               {"results", "DIR"},
+                                               {"budget", "DIR"}}) {
     EXPECT_TRUE(federation.NodeJson(0, args).IsObject());
   }
 }
@@ -134,7 +152,8 @@ TEST(Commands, JsonIsOneDocumentAndNothingElse) {
 TEST(Commands, TheDemoLeavesEverythingAndStopsEverything) {
   Federation federation;  // For its folder only.
   const fs::path out = federation.root() / "demo";
-  const auto ran = RunProgram({Binary("consilium"), "demo", "--hospitals", "3", "--rounds", "4", "--dir", out, "--json"}, "", kPatience);
+  const auto ran = RunProgram(
+      {Binary("consilium"), "demo", "--hospitals", "3", "--rounds", "4", "--dir", out, "--json"}, "", kPatience);
   ASSERT_TRUE(ran.has_value()) << ran.error().what;
   ASSERT_EQ(ran->status, 0) << ran->err;
   const auto document = ParseJson(ran->out);
@@ -146,9 +165,28 @@ TEST(Commands, TheDemoLeavesEverythingAndStopsEverything) {
   for (const Value& hospital : (*document)["hospitals"].AsArray()) {
     for (const char* kind : {"local", "federated", "pooled"}) EXPECT_TRUE(hospital[kind].Has("auroc")) << kind;
   }
-  for (const char* file : {"model", "report", "audit"}) EXPECT_TRUE(fs::exists((*document)["files"][file].AsString())) << file;
+  for (const char* file : {"model", "report", "audit"})
+    EXPECT_TRUE(fs::exists((*document)["files"][file].AsString())) << file;
   EXPECT_TRUE(fs::exists(out / "logs" / "coordinator.log"));
   EXPECT_FALSE(fs::exists(out / "state")) << "keys and databases are kept only with --keep";
+}
+
+TEST(Commands, AnInterruptedDemoLeavesNoProcessBehind) {
+  Federation federation;  // For its folder only.
+  const fs::path out = federation.root() / "demo";
+  auto demo = Process::Start({.argv = {Binary("consilium"), "demo", "--keep", "--rounds", "2000", "--dir", out},
+                              .input = "",
+                              .out = {},
+                              .err = federation.root() / "demo.log",
+                              .environment = {}});
+  ASSERT_TRUE(demo.has_value());
+  ASSERT_TRUE(WaitUntil(
+      [&] { return ReadText(federation.root() / "demo.log").find("demo-train: running, 2") != std::string::npos; }));
+  demo->Signal(SIGINT);
+  EXPECT_EQ(demo->Wait(kPatience), 130);
+  for (const char* name : {"coordinator", "hospital-a", "hospital-d"}) {
+    EXPECT_TRUE(DirectoryLock::Take(out / "state" / name).has_value()) << name << " still runs";
+  }
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 namespace consilium::e2e {
 namespace {
 
-std::int64_t LedgerRows(Federation* federation, int i) { return federation->NodeJson(i, {"budget", "DIR"})["rows"].AsInteger(); }
+std::int64_t LedgerRows(Federation* federation, int i) {
+  return federation->NodeJson(i, {"budget", "DIR"})["rows"].AsInteger();
+}
 
 bool PlanArrived(Federation* federation, int i, const std::string& study) {
   const HttpClient control = HttpClient::Unix(federation->node(i) / "control.sock");
@@ -34,7 +36,8 @@ TEST(Consent, ARejectedPlanRunsWithoutThatHospital) {
   federation.StartAll();
   const std::string study = federation.Submit({.rounds = 2, .minimum_hospitals = 2});
   ASSERT_TRUE(PlanArrived(&federation, 2, study));
-  EXPECT_EQ(federation.NodeJson(2, {"plan", "reject", "DIR", study, "--officer", "Dr. No"})["consent"].AsString(), "rejected");
+  EXPECT_EQ(federation.NodeJson(2, {"plan", "reject", "DIR", study, "--officer", "Dr. No"})["consent"].AsString(),
+            "rejected");
   federation.Approve(0, study);
   federation.Approve(1, study);
   const Value end = federation.WaitEnd(study);
@@ -45,7 +48,8 @@ TEST(Consent, ARejectedPlanRunsWithoutThatHospital) {
 }
 
 TEST(Consent, TheSitesPolicyOverridesTheOfficer) {
-  const std::vector<std::string> policies = {"minimum_patients = 100000", "kinds = [\"describe\"]", "researchers = [\"Somebody else\"]"};
+  const std::vector<std::string> policies = {"minimum_patients = 100000", "kinds = [\"describe\"]",
+                                             "researchers = [\"Somebody else\"]"};
   Federation federation;
   federation.StartCoordinator();
   const std::string study = federation.Submit({});
@@ -75,12 +79,14 @@ TEST(Consent, ASumOfFewerHospitalsThanTheSiteAllowsIsDeclined) {
   federation.ApproveAll(study);
   EXPECT_TRUE(WaitUntil([&] {
     for (const Value& row : federation.CoordinatorAudit()) {
-      if (row["event"].AsString() == "declined" && row["reason"].AsString() == "too_few_hospitals") return row["hospital"].AsInteger() == 1;
+      if (row["event"].AsString() == "declined" && row["reason"].AsString() == "too_few_hospitals")
+        return row["hospital"].AsString() == Federation::Name(0);
     }
     return false;
   }));
   EXPECT_EQ(federation.CliJson({"study", "abort", study})["releases"].AsInteger(), 0);
-  for (const Value& account : federation.NodeJson(0, {"budget", "DIR"})["studies"].AsArray()) EXPECT_EQ(account["committed"].AsInteger(), 0);
+  for (const Value& account : federation.NodeJson(0, {"budget", "DIR"})["studies"].AsArray())
+    EXPECT_EQ(account["committed"].AsInteger(), 0);
 }
 
 TEST(Consent, APlanForDataThatAreNotHereIsRefused) {

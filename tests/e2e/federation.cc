@@ -42,7 +42,8 @@ int FreePort() {
   static int tried = 0;
   for (int i = tried; i < 200; ++i) {
     tried = i + 1;
-    const int port = 12000 + static_cast<int>((static_cast<unsigned>(getpid()) * 37U + static_cast<unsigned>(i) * 101U) % 15000U);
+    const int port =
+        12000 + static_cast<int>((static_cast<unsigned>(getpid()) * 37U + static_cast<unsigned>(i) * 101U) % 15000U);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -80,26 +81,34 @@ class Template {
     EXPECT_TRUE(demo::WriteDemoData((root_ / "data").string(), Cohort(), 5).has_value());
     const fs::path coordinator = root_ / "coordinator";
     const std::string listen = "tcp://127.0.0.1:" + std::to_string(FreePort());
-    Must({Binary("consilium-coordinator"), "init", coordinator, "--federation", "test network", "--listen", listen, "--http",
-          "127.0.0.1:" + std::to_string(FreePort())});
-    auto daemon = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator}, .input = "", .out = {}, .err = root_ / "coordinator.log", .environment = {}});
+    Must({Binary("consilium-coordinator"), "init", coordinator, "--federation", "test network", "--listen", listen,
+          "--http", "127.0.0.1:" + std::to_string(FreePort())});
+    auto daemon = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator},
+                                  .input = "",
+                                  .out = {},
+                                  .err = root_ / "coordinator.log",
+                                  .environment = {}});
     EXPECT_TRUE(WaitUntil([&] { return coordinator::ReadEndpoints(coordinator).has_value(); }));
     const std::string url = coordinator::ReadEndpoints(coordinator)->http;
     const std::vector<std::string> environment = {"XDG_CONFIG_HOME=" + (root_ / "config").string()};
     Must({Binary("consilium"), "login", url, "--token-file", coordinator::AdminTokenFile(coordinator), "--officer-key",
-          coordinator::OfficerKeyFile(coordinator)}, "", environment);
+          coordinator::OfficerKeyFile(coordinator)},
+         "", environment);
     for (int i = 0; i < kHospitals; ++i) {
       const std::string name = Federation::Name(i);
       const std::string token = Must({Binary("consilium"), "invite", name}, "", environment).out;
       Must({Binary("consilium-node"), "join", root_ / name}, token);
       Must({Binary("consilium"), "hospital", "confirm", name, "--yes"}, "", environment);
-      Must({Binary("consilium-node"), "data", "add", root_ / name, "cohort", "--csv", root_ / "data" / name, "--schema", root_ / "data" / "schema.toml"});
+      Must({Binary("consilium-node"), "data", "add", root_ / name, "cohort", "--csv", root_ / "data" / name, "--schema",
+            root_ / "data" / "schema.toml"});
     }
     EXPECT_EQ(daemon->Stop(), 0);
   }
-  static ProgramOutput Must(const std::vector<std::string>& argv, const std::string& input = "", const std::vector<std::string>& environment = {}) {
+  static ProgramOutput Must(const std::vector<std::string>& argv, const std::string& input = "",
+                            const std::vector<std::string>& environment = {}) {
     auto output = RunProgram(argv, input, kPatience, environment);
-    EXPECT_TRUE(output && output->status == 0) << argv[0] << " " << argv[1] << ": " << (output ? output->err : output.error().what);
+    EXPECT_TRUE(output && output->status == 0)
+        << argv[0] << " " << argv[1] << ": " << (output ? output->err : output.error().what);
     return output.value_or(ProgramOutput{});
   }
   fs::path root_;
@@ -144,7 +153,8 @@ std::string PlanText(const PlanOptions& options) {
   std::string text = options.describe ? demo::DescribePlan(study) : demo::TrainPlan(study);
   text = Replaced(text, options.describe ? "demo-describe" : "demo-train", options.name);
   text = Replaced(text, "minimum_hospitals = 2", "minimum_hospitals = " + std::to_string(options.minimum_hospitals));
-  text = Replaced(text, "tolerated_dropouts = 1", "tolerated_dropouts = " + std::to_string(kHospitals - options.minimum_hospitals));
+  text = Replaced(text, "tolerated_dropouts = 1",
+                  "tolerated_dropouts = " + std::to_string(kHospitals - options.minimum_hospitals));
   if (options.describe) return text;
   text = Replaced(text, "round_deadline = \"30s\"", "round_deadline = \"" + options.round_deadline + "\"");
   return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
@@ -153,7 +163,8 @@ std::string PlanText(const PlanOptions& options) {
 Federation::Federation() : root_(TemporaryFolder()) {
   const fs::path source = Template::Get().root();
   for (const auto& entry : fs::directory_iterator(source)) {
-    if (entry.path().filename() != "data") fs::copy(entry.path(), root_ / entry.path().filename(), fs::copy_options::recursive);
+    if (entry.path().filename() != "data")
+      fs::copy(entry.path(), root_ / entry.path().filename(), fs::copy_options::recursive);
   }
   fs::create_directory_symlink(source / "data", root_ / "data");
 }
@@ -172,7 +183,11 @@ Federation::~Federation() {
 fs::path Federation::node(int i) const { return root_ / Name(i); }
 
 void Federation::StartCoordinator() {
-  auto started = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator()}, .input = "", .out = {}, .err = root_ / "coordinator.log", .environment = {}});
+  auto started = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator()},
+                                 .input = "",
+                                 .out = {},
+                                 .err = root_ / "coordinator.log",
+                                 .environment = {}});
   ASSERT_TRUE(started.has_value()) << started.error().what;
   coordinator_process_.emplace(std::move(*started));
   const std::string token = ReadText(coordinator::AdminTokenFile(coordinator()));
@@ -188,7 +203,11 @@ void Federation::StartCoordinator() {
 }
 
 void Federation::StartNode(int i) {
-  auto started = Process::Start({.argv = {Binary("consilium-node"), "run", node(i)}, .input = "", .out = {}, .err = root_ / (Name(i) + ".log"), .environment = {}});
+  auto started = Process::Start({.argv = {Binary("consilium-node"), "run", node(i)},
+                                 .input = "",
+                                 .out = {},
+                                 .err = root_ / (Name(i) + ".log"),
+                                 .environment = {}});
   ASSERT_TRUE(started.has_value()) << started.error().what;
   node_processes_.erase(i);
   node_processes_.emplace(i, std::move(*started));
@@ -221,7 +240,8 @@ bool Federation::WaitAllOnline() {
 
 ProgramOutput Federation::Cli(std::vector<std::string> args, const std::string& input) {
   std::vector<std::string> environment = {"XDG_CONFIG_HOME=" + (root_ / "config").string()};
-  if (const auto endpoints = coordinator::ReadEndpoints(coordinator())) environment.push_back("CONSILIUM_COORDINATOR=" + endpoints->http);
+  if (const auto endpoints = coordinator::ReadEndpoints(coordinator()))
+    environment.push_back("CONSILIUM_COORDINATOR=" + endpoints->http);
   args.insert(args.begin(), Binary("consilium"));
   auto output = RunProgram(args, input, kPatience, environment);
   EXPECT_TRUE(output.has_value()) << output.error().what;
@@ -272,7 +292,8 @@ void Federation::Approve(int i, const std::string& study) {
   ASSERT_TRUE(WaitUntil([&] {
     const auto reply = control.Get("/v1/plans/" + study);
     return reply && reply->status == 200;
-  })) << "the plan did not reach " << Name(i);
+  })) << "the plan did not reach "
+      << Name(i);
   const Value answer = NodeJson(i, {"plan", "approve", "DIR", study, "--officer", "Dr. Test"});
   EXPECT_EQ(answer["consent"].AsString(), "approved");
 }
@@ -292,7 +313,8 @@ Value Federation::WaitEnd(const std::string& study) {
     last = Study(study);
     const std::string& phase = last["phase"].AsString();
     return phase == "complete" || phase == "failed" || phase == "aborted";
-  })) << "the study did not end: " << last["phase"].AsString() << ", " << last["releases"].AsInteger() << " answers";
+  })) << "the study did not end: "
+      << last["phase"].AsString() << ", " << last["releases"].AsInteger() << " answers";
   return last;
 }
 
@@ -305,8 +327,8 @@ std::vector<Value> Federation::NodeAudit(int i) {
 
 void Federation::ExpectOneAnswerPerRound(const std::string& study) {
   const Value state = Study(study);
-  std::map<std::int64_t, int> answers;                    // By round.
-  std::map<std::int64_t, std::set<std::int64_t>> used;    // Hospital number -> attempts that an answer used.
+  std::map<std::int64_t, int> answers;                  // By round.
+  std::map<std::int64_t, std::set<std::int64_t>> used;  // Hospital number -> attempts that an answer used.
   for (const Value& row : CoordinatorAudit()) {
     if (row["event"].AsString() != "answer" || row["study"].AsString() != study) continue;
     ++answers[row["round"].AsInteger()];
@@ -318,10 +340,12 @@ void Federation::ExpectOneAnswerPerRound(const std::string& study) {
   for (int i = 0; i < kHospitals; ++i) {
     std::map<std::int64_t, int> committed;  // By attempt.
     for (const Value& row : NodeAudit(i)) {
-      if (row["event"].AsString() == "committed" && row["study"].AsString() == study) ++committed[row["attempt"].AsInteger()];
+      if (row["event"].AsString() == "committed" && row["study"].AsString() == study)
+        ++committed[row["attempt"].AsInteger()];
     }
     for (const auto& [attempt, count] : committed) EXPECT_EQ(count, 1) << Name(i) << ", attempt " << attempt;
-    for (std::int64_t attempt : used[i + 1]) EXPECT_TRUE(committed.contains(attempt)) << Name(i) << " did not commit attempt " << attempt;
+    for (std::int64_t attempt : used[i + 1])
+      EXPECT_TRUE(committed.contains(attempt)) << Name(i) << " did not commit attempt " << attempt;
     for (const Value& account : NodeJson(i, {"budget", "DIR"})["studies"].AsArray()) {
       if (account["study"].AsString() != study) continue;
       EXPECT_EQ(account["committed"].AsInteger(), static_cast<std::int64_t>(committed.size())) << Name(i);

@@ -17,15 +17,15 @@
 
 namespace consilium::e2e {
 
-inline constexpr int kHospitals = 3;  // hospital-a, hospital-b, hospital-c
+inline constexpr int kHospitals = 3;                         // hospital-a, hospital-b, hospital-c
 inline constexpr auto kPatience = std::chrono::seconds(90);  // For one thing to happen on a busy machine.
 
 // What a plan may differ in from the generated one.
 struct PlanOptions {
   std::string name = "heart";
   std::uint32_t rounds = 12;
-  std::uint32_t local_epochs = 2;      // More makes a round longer, so that a test can meet it half-way.
-  std::uint32_t minimum_hospitals = 3; // All: the study waits for who is missing.
+  std::uint32_t local_epochs = 2;       // More makes a round longer, so that a test can meet it half-way.
+  std::uint32_t minimum_hospitals = 3;  // All: the study waits for who is missing.
   std::string round_deadline = "60s";
   bool describe = false;
 };
@@ -42,10 +42,10 @@ class Federation {
   [[nodiscard]] std::filesystem::path node(int i) const;
   [[nodiscard]] static std::string Name(int i) { return std::string("hospital-") + static_cast<char>('a' + i); }
 
-  void StartCoordinator();             // And waits until it answers.
-  void StartNode(int i);               // And waits until its control socket answers.
-  void StartAll();                     // And waits until every node is online.
-  void KillCoordinator();              // SIGKILL
+  void StartCoordinator();  // And waits until it answers.
+  void StartNode(int i);    // And waits until its control socket answers.
+  void StartAll();          // And waits until every node is online.
+  void KillCoordinator();   // SIGKILL
   void KillNode(int i);
   Process& coordinator_process() { return *coordinator_process_; }
   Process& node_process(int i) { return node_processes_.at(i); }
@@ -60,20 +60,20 @@ class Federation {
   ProgramOutput Node(int i, std::vector<std::string> args, const std::string& input = "");
   Value NodeJson(int i, std::vector<std::string> args);
 
-  std::string Submit(const PlanOptions& options);         // The study's id.
+  std::string Submit(const PlanOptions& options);            // The study's id.
   std::filesystem::path WritePlan(const std::string& text);  // Beside the schema.
-  void Approve(int i, const std::string& study);          // Once the plan has arrived there.
+  void Approve(int i, const std::string& study);             // Once the plan has arrived there.
   void ApproveAll(const std::string& study);
-  Value Study(const std::string& study);                  // As HTTP shows it; null when the coordinator is away.
-  bool WaitReleases(const std::string& study, int least); // True once that many answers are there.
-  Value WaitEnd(const std::string& study);                // The state at the end; a failure when it does not come.
+  Value Study(const std::string& study);                   // As HTTP shows it; null when the coordinator is away.
+  bool WaitReleases(const std::string& study, int least);  // True once that many answers are there.
+  Value WaitEnd(const std::string& study);                 // The state at the end; a failure when it does not come.
 
   // Rows of the audit chains, parsed.
   std::vector<Value> CoordinatorAudit();
   std::vector<Value> NodeAudit(int i);
 
-  // After any number of kills: one answer a round, each attempt committed at most once everywhere, valid logs, and every
-  // attempt that an answer used is covered by each contributor's ledger.
+  // After any number of kills: one answer a round, each attempt committed at most once everywhere, valid logs, and
+  // every attempt that an answer used is covered by each contributor's ledger.
   void ExpectOneAnswerPerRound(const std::string& study);
 
  private:

@@ -15,8 +15,9 @@ ProgramOutput RunOnce(const std::string& program, const fs::path& directory) {
 
 TEST(Files, KeysThatOthersCanReadAreRefused) {
   Federation federation;
-  for (const auto& [program, directory] : {std::pair<std::string, fs::path>{"consilium-coordinator", federation.coordinator()},
-                                           {"consilium-node", federation.node(0)}}) {
+  for (const auto& [program, directory] :
+       {std::pair<std::string, fs::path>{"consilium-coordinator", federation.coordinator()},
+        {"consilium-node", federation.node(0)}}) {
     for (const char* name : {"identity", "transport", "passphrase"}) {
       const fs::path key = directory / "keys" / name;
       ASSERT_EQ(chmod(key.c_str(), 0640), 0);
@@ -41,7 +42,8 @@ TEST(Files, ATokenFileThatOthersCanReadIsRefused) {
   EXPECT_EQ(federation.Cli({"login", endpoints->http, "--token-file", token}).status, 3);
   ASSERT_EQ(chmod(token.c_str(), 0600), 0);
   EXPECT_EQ(federation.Cli({"login", endpoints->http, "--token-file", token}).status, 0);
-  EXPECT_EQ(federation.Cli({"login", "http://192.0.2.1:7880", "--token-file", token}).status, 3) << "the token would cross the network";
+  EXPECT_EQ(federation.Cli({"login", "http://192.0.2.1:7880", "--token-file", token}).status, 3)
+      << "the token would cross the network";
 }
 
 TEST(Files, ASecondDaemonOnOneDirectoryIsRefused) {
@@ -50,7 +52,8 @@ TEST(Files, ASecondDaemonOnOneDirectoryIsRefused) {
   federation.StartNode(0);
   const ProgramOutput coordinator = RunOnce("consilium-coordinator", federation.coordinator());
   EXPECT_EQ(coordinator.status, 1);
-  EXPECT_NE(coordinator.err.find(std::to_string(federation.coordinator_process().pid())), std::string::npos) << coordinator.err;
+  EXPECT_NE(coordinator.err.find(std::to_string(federation.coordinator_process().pid())), std::string::npos)
+      << coordinator.err;
   EXPECT_EQ(RunOnce("consilium-node", federation.node(0)).status, 1);
   EXPECT_TRUE(federation.WaitOnline(0));
   EXPECT_TRUE(federation.coordinator_process().Running());
@@ -70,7 +73,8 @@ TEST(Files, ADirectoryWithoutAFederationSaysWhatToType) {
 TEST(Files, InitNeverOverwritesAFederation) {
   Federation federation;
   const std::string before = ReadText(federation.coordinator() / "keys" / "identity");
-  const auto again = RunProgram({Binary("consilium-coordinator"), "init", federation.coordinator(), "--federation", "other"});
+  const auto again =
+      RunProgram({Binary("consilium-coordinator"), "init", federation.coordinator(), "--federation", "other"});
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(again->status, 1);
   EXPECT_EQ(ReadText(federation.coordinator() / "keys" / "identity"), before);

@@ -1,5 +1,5 @@
-// kill -9 of any daemon in any phase: after a restart the study ends by itself, with the model that nothing had disturbed,
-// one answer a round and every attempt committed at most once.
+// kill -9 of any daemon in any phase: after a restart the study ends by itself, with the model that nothing had
+// disturbed, one answer a round and every attempt committed at most once.
 #include "tests/e2e/federation.h"
 
 namespace consilium::e2e {

@@ -18,7 +18,8 @@ TEST(Study, DescribesTheHospitalsTogether) {
 
   const Value described = federation.CliJson({"study", "show", study})["results"]["describe"];
   std::int64_t rows = 0;
-  for (int i = 0; i < kHospitals; ++i) rows += federation.NodeJson(i, {"data", "list", "DIR"})["datasets"].AsArray().at(0)["rows"].AsInteger();
+  for (int i = 0; i < kHospitals; ++i)
+    rows += federation.NodeJson(i, {"data", "list", "DIR"})["datasets"].AsArray().at(0)["rows"].AsInteger();
   EXPECT_EQ(described["rows"].AsInteger(), rows);
   EXPECT_EQ(described["hospitals"].AsInteger(), kHospitals);
   federation.ExpectOneAnswerPerRound(study);
