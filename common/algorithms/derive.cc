@@ -29,7 +29,7 @@ void AppendColumn(const Column& column, std::uint32_t bins, std::uint32_t hospit
   block("missing", 1, Role::kCount, kRowCap);
   if (column.type == Column::Type::kNumber) {
     block("sum", 1, Role::kStatistic, kRowCap);
-    block("sumsq", 1, Role::kStatistic, kRowCap);
+    block("squares", 3, Role::kStatistic, kRowCap);
     if (bins > 0) block("hist", bins, Role::kCount, kRowCap);
   } else if (column.type == Column::Type::kCategory) {
     block("levels", column.levels.size(), Role::kCount, kRowCap);

@@ -94,7 +94,7 @@ class FedAvg : public Algorithm {
     if (Status fits = CheckFits(query); !fits) return fits;
     const Stop& stop = stops_[state_.step];
     switch (stop.kind) {
-      case Kind::kMoments: AbsorbMoments(query, answer); break;
+      case Kind::kMoments: AbsorbMoments(answer); break;
       case Kind::kTrain: AbsorbRound(stop.round, answer); break;
       case Kind::kEvaluate: AbsorbEvaluation(stop.round, answer); break;
     }
@@ -159,9 +159,9 @@ class FedAvg : public Algorithm {
     state_.results.Set("preprocessing", std::move(shown));
   }
 
-  void AbsorbMoments(const Query& query, const Answer& answer) {
+  void AbsorbMoments(const Answer& answer) {
     std::map<std::string, Moments> moments;
-    for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), query, answer)) {
+    for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), answer)) {
       if (summary.mean) moments[summary.column->name] = {*summary.mean, summary.sd.value_or(0)};
     }
     SetPreprocessing(MakePreprocessing(plan_, moments));

@@ -1,6 +1,7 @@
 // Design columns and how they are imputed and scaled.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/algorithms/derive.h"
@@ -40,6 +41,12 @@ Value Numbers(const std::vector<double>& values) {
 Range RangeOf(const Column& column) {
   const double half = (column.maximum - column.minimum) / 2;
   return {column.minimum + half, half > 0 ? half : 1};
+}
+
+GridValue ToGrid(double u) {
+  const double whole = std::rint(std::clamp(u, -1.0, 1.0) * kGrid);
+  const double coarse = std::rint(whole / kCoarse);
+  return {coarse, whole - coarse * kCoarse};
 }
 
 std::vector<DesignSource> DesignSources(const Plan& plan) {

@@ -40,7 +40,7 @@ TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
   ASSERT_TRUE(raw.has_value()) << raw.error().what;
   const std::vector<std::vector<double>> expected = {
       {1}, {4}, {3},                                 // present, rows, patients
-      {1}, {3}, {1}, {0}, {2}, {1, 0, 1, 1},         // age: u is -1, 1, 0
+      {1}, {3}, {1}, {0}, {2, 0, 0}, {1, 0, 1, 1},         // age: u is -1, 1, 0
       {1}, {3}, {1}, {1, 2, 0}, {1}, {3}, {1}, {2},  // grade, sick
   };
   EXPECT_EQ(raw->blocks, expected);
