@@ -77,6 +77,7 @@ class CoordinatorCore final : public Service {
   void Audit(Value row);
   void Admit();
   [[nodiscard]] const Invitation* InvitationFor(const TransportKey& key) const;
+  [[nodiscard]] std::string HospitalName(std::uint32_t number) const;
   [[nodiscard]] std::optional<PeerKey> PeerOf(std::uint32_t number) const;  // When its session is greeted.
 
   ServiceOptions options_;

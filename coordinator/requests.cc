@@ -12,11 +12,6 @@ constexpr std::int64_t kLongestInvitation = 72LL * 3600;
 constexpr std::uint64_t kRowsPerCall = 1000;
 constexpr std::size_t kShortestPrefix = 6;
 
-bool ValidName(std::string_view name) {
-  if (name.empty() || name.size() > 63 || name.front() == '-') return false;
-  return std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
-}
-
 std::uint64_t QueryNumber(const RequestReceived& request, const std::string& key, std::uint64_t fallback) {
   const auto found = request.query.find(key);
   if (found == request.query.end() || found->second.empty() || found->second.size() > 18) return fallback;
@@ -106,9 +101,7 @@ Value CoordinatorCore::GetStatus() const {
 
 Result<Value> CoordinatorCore::PostInvitation(const RequestReceived& request) {
   const std::string& name = request.body["name"].AsString();
-  if (!ValidName(name)) {
-    return Fail(Code::kInvalid, fmt::format("'{}' is no hospital name; use 1 to 63 of a-z, 0-9 and '-'", name.substr(0, 64)));
-  }
+  TRY(CheckHospitalName(name));
   const TransportKey key = TRY(TransportKey::FromHexText(request.body["key"].AsString()));
   const std::int64_t seconds = request.body["expires_s"].AsInteger(kLongestInvitation);
   if (seconds < 1 || seconds > kLongestInvitation) return Fail(Code::kInvalid, "expires_s must be 1 to 259200 (72 hours)");

@@ -122,7 +122,7 @@ Digest Round::Transcript() const {
 std::vector<Absence> Round::Absent() const {
   std::vector<Absence> absent;
   for (std::uint32_t number : options_.record.cohort) {
-    if (std::binary_search(survivors_.begin(), survivors_.end(), number)) continue;
+    if (added_.contains(number)) continue;
     const auto declined = declined_.find(number);
     Reason reason = Reason::kDeadline;
     if (declined != declined_.end()) {

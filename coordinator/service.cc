@@ -163,6 +163,11 @@ void CoordinatorCore::SendMessage(const PeerKey& peer, const Message& message) {
   result_.sends.emplace_back(Send{peer, EncodeFrame(message, options_.identity)});
 }
 
+std::string CoordinatorCore::HospitalName(std::uint32_t number) const {
+  const Member* member = chain_.current().ByNumber(number);
+  return member == nullptr ? std::to_string(number) : member->name;
+}
+
 std::optional<PeerKey> CoordinatorCore::PeerOf(std::uint32_t number) const {
   const Member* member = chain_.current().ByNumber(number);
   if (member == nullptr) return std::nullopt;
@@ -212,12 +217,15 @@ void CoordinatorCore::Carry(Study& study) {
   std::ranges::move(effects.blob_drops, std::back_inserter(result_.blob_drops));
   std::ranges::move(effects.writes, std::back_inserter(result_.transaction));
   for (Value& row : effects.audits) {
-    Log(LogLevel::kInfo, row["event"].AsString(),
-        {{"study", study.id().Hex().substr(0, 12)},
-         {"round", std::to_string(row["round"].AsInteger())},
-         {"attempt", std::to_string(row["attempt"].AsInteger())},
-         {"hospital", std::to_string(row["hospital"].AsInteger())},
-         {"reason", row["reason"].AsString()}});
+    if (row["hospital"].IsInteger()) row.Set("hospital", HospitalName(static_cast<std::uint32_t>(row["hospital"].AsInteger())));
+    std::vector<LogField> fields = {{"study", study.id().Hex().substr(0, 12)}};
+    for (const char* key : {"round", "attempt"}) {
+      if (row.Has(key)) fields.emplace_back(key, std::to_string(row[key].AsInteger()));
+    }
+    for (const char* key : {"kind", "hospital", "reason"}) {
+      if (!row[key].AsString().empty()) fields.emplace_back(key, row[key].AsString());
+    }
+    Log(LogLevel::kInfo, row["event"].AsString(), fields);
     Audit(std::move(row));
   }
   for (const Digest& root : effects.stop_serving) outbox_.Stop(root);
@@ -280,6 +288,7 @@ void CoordinatorCore::OnChunkFrame(const PeerKey& peer, const Bytes& frame) {
   const Digest root = chunk->root;
   auto taken = inbox_.OnChunk(peer, std::move(*chunk));
   if (!taken) return RefusePeer(peer, Reason::kMalformed, true);
+  if (taken->write.bytes.empty()) return;  // Asked for before the attempt ended; nobody wants it now.
   result_.blob_writes.push_back(std::move(taken->write));
   if (!taken->complete) return;
   result_.blob_seals.push_back(root);
@@ -336,7 +345,7 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
     return;
   }
   if (const auto* refused = std::get_if<Refused>(&message)) {
-    Log(LogLevel::kWarning, "refused_by_hospital", {{"hospital", std::to_string(number)}, {"reason", std::string(Name(refused->reason))}});
+    Log(LogLevel::kWarning, "refused_by_hospital", {{"hospital", HospitalName(number)}, {"reason", std::string(Name(refused->reason))}});
     return;
   }
   RefusePeer(peer, Reason::kWrongState, false);
@@ -344,6 +353,7 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
 
 void CoordinatorCore::OnPull(const PeerKey& peer, const Pull& pull) {
   auto chunk = outbox_.OnPull(peer, pull);
+  if (!chunk && chunk.error().code == Code::kNotFound) return;  // The pull crossed with the end of the offer.
   if (!chunk) return RefusePeer(peer, Reason::kWrongState, false);
   result_.sends.emplace_back(std::move(*chunk));
 }
@@ -356,7 +366,7 @@ void CoordinatorCore::OnPeerLost(const PeerKey& peer) {
   inbox_.OnPeerLost(peer);
   if (!lost.greeted) return;
   last_seen_ms_[lost.number] = now_.wall_ms;
-  Log(LogLevel::kInfo, "lost", {{"hospital", std::to_string(lost.number)}});
+  Log(LogLevel::kInfo, "lost", {{"hospital", HospitalName(lost.number)}});
   for (auto& [id, study] : studies_) {
     study->OnLost(lost.number, now_);
     Carry(*study);

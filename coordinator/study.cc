@@ -1,5 +1,7 @@
 #include "coordinator/study.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 #include "common/base/twin.h"
 #include "common/model/parameters.h"
@@ -68,6 +70,28 @@ std::vector<std::uint32_t> Study::Approved() const {
   return out;
 }
 
+std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& candidates) {
+  const std::vector<SignedRoster>& links = context_.roster->links();
+  for (; rosters_counted_ < links.size(); ++rosters_counted_) {
+    const auto roster = ParseRoster(links[rosters_counted_].roster);
+    CHECK(roster.has_value());  // It is in the chain.
+    roster_members_[links[rosters_counted_].hash()] = static_cast<std::uint32_t>(roster->members.size());
+  }
+  const auto pinned = [this](std::uint32_t number) {
+    const auto members = roster_members_.find(record_.verdicts.at(number).roster);
+    return members == roster_members_.end() ? 0 : members->second;
+  };
+  std::vector<std::uint32_t> best;
+  for (const std::uint32_t highest : candidates) {
+    std::vector<std::uint32_t> company;
+    for (const std::uint32_t number : candidates) {
+      if (number <= highest && pinned(number) >= highest) company.push_back(number);
+    }
+    if (company.size() >= best.size()) best = std::move(company);
+  }
+  return best;
+}
+
 StudyState Study::State() const { return {id_, record_.phase, record_.reason, record_.releases}; }
 
 void Study::Tell(std::uint32_t number, Message message) {
@@ -99,7 +123,7 @@ void Study::OnHello(std::uint32_t number, const StudyMark* mark, Now now) {
   if (known && mark->releases > record_.releases) {
     Audit("hospital_ahead", Value().Set("hospital", number).Set("releases", mark->releases), now);
   }
-  if (approved && known && mark->releases < record_.releases) effects_.sends.push_back({number, record_.release_frame});
+  if (approved && known && mark->releases < record_.releases) RepeatRelease(number);
   if (known) Tell(number, State());
   if (round_ && round_->InCohort(number)) {
     round_->OnBack(number);
@@ -136,13 +160,14 @@ void Study::OnVerdict(std::uint32_t number, const PlanVerdict& verdict, Now now)
         Value().Set("hospital", number).Set("approved", verdict.approved).Set("reason", Name(verdict.reason)), now);
   if (!verdict.approved && round_) round_->OnDeclined(number, Reason::kRejected);
   Tell(number, State());
+  if (verdict.approved && record_.releases > 0) RepeatRelease(number);  // A newcomer's chain begins with the last one.
   Advance(now);
 }
 
 // Starts when every member has answered and enough of them approved; or, with enough, when one round_deadline passed
 // without a further verdict. A member that approves later joins the next round.
 void Study::ConsiderStart(Now now) {
-  if (record_.phase != StudyPhase::kAwaitingConsent || Approved().size() < quorum()) return;
+  if (record_.phase != StudyPhase::kAwaitingConsent || Acquainted(Approved()).size() < quorum()) return;
   bool all = true;
   for (const Member& member : context_.roster->current().members) {
     if (!member.revoked && !record_.verdicts.contains(member.number)) all = false;
@@ -193,6 +218,7 @@ void Study::ConsiderBegin(Now now) {
     const auto seen = last_seen_.find(number);
     if (seen != last_seen_.end() && now.instant < seen->second + kGrace) return;  // It may be back in a moment.
   }
+  cohort = Acquainted(cohort);
   if (cohort.size() >= quorum()) Begin(std::move(cohort), now);
 }
 
@@ -236,6 +262,13 @@ void Study::Invite1(std::uint32_t number, Now now) {
   const Blob query = Publish(open.query);
   Attach(number, query);
   Tell(number, Invite{id_, open.round, open.attempt, 0, query, open.cohort, open.roster, open.last_release, open.inputs, Milliseconds(round_->TimeLeft(now.instant))});
+}
+
+void Study::RepeatRelease(std::uint32_t number) {
+  if (!online_.contains(number)) return;
+  effects_.sends.push_back({number, record_.release_frame});
+  const auto global = record_.algorithm.vectors.find("global");
+  if (global != record_.algorithm.vectors.end()) Attach(number, Publish(ParameterBlob(global->second)));
 }
 
 Blob Study::Publish(const Bytes& content) {
@@ -393,9 +426,10 @@ void Study::Conclude(Now now) {
                   .transcript = round_->Transcript(),
                   .model = {},
                   .last = !algorithm_->Next(quorum()).has_value()};
-  for (std::uint32_t number : Approved()) {  // Who was not even invited, since it was away.
-    if (!round_->InCohort(number)) release.absent.push_back({number, Reason::kOffline});
+  for (std::uint32_t number : Approved()) {  // Who was not even invited: away, or unknown to those who approved before it came.
+    if (!round_->InCohort(number)) release.absent.push_back({number, online_.contains(number) ? Reason::kCohort : Reason::kOffline});
   }
+  std::ranges::sort(release.absent, {}, &Absence::hospital);  // As the wire has it.
   record_.algorithm = algorithm_->Save();
   const auto global = record_.algorithm.vectors.find("global");
   if (global != record_.algorithm.vectors.end()) release.model = Publish(ParameterBlob(global->second));
@@ -407,9 +441,9 @@ void Study::Conclude(Now now) {
     last_absences_[absence.hospital] = absence;
   }
   Value fields;
+  if (const auto file = algorithm_->ModelFile()) fields.Set("model_sha256", Sha256(*file).Hex());
   fields.Set("round", open.round).Set("attempt", open.attempt).Set("kind", round_->query().kind);
   fields.Set("digest", release.answer.Hex()).Set("survivors", Numbers(release.survivors)).Set("absent", std::move(absent));
-  if (release.model.bytes > 0) fields.Set("model", release.model.root.Hex());
 
   DropUploads();
   for (const Blob& input : open.inputs) {  // The model before this one, unless the answer left it as it was.

@@ -92,12 +92,16 @@ class Study {
  private:
   Study(StudyContext context, Plan plan, StudyRecord record, std::unique_ptr<Algorithm> algorithm);
   [[nodiscard]] std::vector<std::uint32_t> Approved() const;  // Approved and not revoked, ascending.
+  // The most of `candidates` that all pinned one another's membership: a hospital computes only in company that its officer
+  // was shown, so inviting one that came later than somebody's approval would make that hospital decline.
+  [[nodiscard]] std::vector<std::uint32_t> Acquainted(const std::vector<std::uint32_t>& candidates);
   [[nodiscard]] StudyState State() const;
   void ConsiderStart(Now now);
   void ConsiderBegin(Now now);
   void Begin(std::vector<std::uint32_t> cohort, Now now);
   Status OpenRound(Instant now);
   void Invite1(std::uint32_t number, Now now);
+  void RepeatRelease(std::uint32_t number);  // The last one, with its model to pull.
   void Advance(Now now);
   void StartFold(std::uint32_t number, const Digest& root);
   void NextFold();
@@ -123,6 +127,8 @@ class Study {
   std::map<Digest, std::set<std::uint32_t>> arriving_;        // Root -> who offered it.
   std::vector<std::pair<std::uint32_t, Digest>> to_fold_;     // Arrived, waiting for the running fold.
   std::map<std::uint32_t, Absence> last_absences_;
+  std::map<Digest, std::uint32_t> roster_members_;            // By roster: it holds the numbers 1 to this. Grows with the chain.
+  std::size_t rosters_counted_ = 0;
   Instant last_verdict_, retry_at_;
   Duration pause_{};
   Effects effects_;

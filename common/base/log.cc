@@ -48,7 +48,7 @@ void SetLogFile(const std::string& path) {
   Logger() = std::move(made);
 }
 
-void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+void Log(LogLevel level, std::string_view event, std::span<const LogField> fields) {
   static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
                                                           spdlog::level::warn, spdlog::level::err};
   const auto at = kLevels[static_cast<int>(level)];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,9 @@ using LogField = std::pair<std::string_view, std::string>;
 
 void SetLogLevel(LogLevel least);
 void SetLogFile(const std::string& path);  // Appends there instead of stderr.
-void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
+void Log(LogLevel level, std::string_view event, std::span<const LogField> fields);
+inline void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {}) {
+  Log(level, event, std::span(fields.begin(), fields.size()));
+}
 
 }  // namespace consilium

@@ -70,7 +70,7 @@ TEST(House, ArrowsPointDownwards) {
     if (!include.quoted) continue;
     const std::string target = FolderOf(include.target);
     ASSERT_TRUE(kLevels.contains(include.folder)) << include.file << " lies in a folder that has no level here";
-    if (target == include.folder) continue;
+    if (target == include.folder || target == "schemas") continue;  // Generated; a door of its own, below.
     ASSERT_TRUE(kLevels.contains(target)) << include.file << " includes " << include.target << ", which has no level here";
     EXPECT_LT(kLevels.at(target), kLevels.at(include.folder)) << include.file << " includes " << include.target;
   }

@@ -1,0 +1,101 @@
+// See forger.h.
+#include "tests/sim/forger.h"
+
+#include <algorithm>
+
+namespace consilium::sim {
+
+void Forger::Overhear(const IdentityKey& key, const Bytes& frame) {
+  if (IsChunk(frame)) return;
+  const auto message = ReadFrame(frame, key.verify_key());
+  const auto* offer = message ? std::get_if<Offer>(&*message) : nullptr;
+  if (offer != nullptr) overheard_ = *offer;
+}
+
+void Forger::AfterHospital(std::size_t end, std::uint32_t number, const IdentityKey& key, const Bytes& frame) {
+  if (!IsChunk(frame)) {
+    const auto message = ReadFrame(frame, key.verify_key());
+    if (message && std::holds_alternative<Offer>(*message)) offers_.push_back(frame);
+  }
+  if (!Now()) return;
+  if (!offers_.empty() && context_.random.PerMille(500)) {
+    context_.Note("hospital {} REPLAYS an offer", number);
+    return network_.FromEnd(end, offers_[context_.random.Below(offers_.size())]);
+  }
+  ForgeOffer(end, number, key);
+}
+
+// Under the context of the latest attempt, invited or not: a first, or a second and different upload.
+void Forger::ForgeOffer(std::size_t end, std::uint32_t number, const IdentityKey& key) {
+  if (!overheard_ || overheard_->vector.content.empty()) return;
+  Offer offer = *overheard_;
+  Bytes vector = offer.vector.content;
+  vector[context_.random.Below(std::max<std::size_t>(vector.size() - 8, 1))] ^= 1;
+  offer.vector = InlineBlob(vector);
+  context_.Note("hospital {} FORGES an offer for attempt {}", number, offer.attempt);
+  watch_.OnForged(number, std::move(vector));
+  network_.FromEnd(end, EncodeFrame(offer, key));
+}
+
+void Forger::AfterCoordinator(std::size_t ends, const IdentityKey& key, const std::vector<TransportKey>& peers, const Bytes& frame) {
+  if (!IsChunk(frame)) {
+    const auto message = ReadFrame(frame, key.verify_key());
+    if (!message) return;
+    if (const auto* invite = std::get_if<Invite>(&*message)) invite_ = *invite;
+    if (const auto* release = std::get_if<Release>(&*message)) release_ = *release;
+    const bool worth_saying_again = std::holds_alternative<Invite>(*message) || std::holds_alternative<Release>(*message);
+    if (worth_saying_again) said_.push_back(frame);
+  }
+  if (!Now()) return;
+  const auto victim = context_.random.Below(ends);
+  switch (context_.random.Below(4)) {
+    case 0:
+      if (said_.empty()) return;
+      context_.Note("the coordinator REPLAYS to {}", victim + 1);
+      return network_.FromCoordinator(peers[victim], said_[context_.random.Below(said_.size())]);
+    case 1:
+      return ForgeRelease(key, peers[victim]);
+    default:
+      return ForgeInvite(key, static_cast<std::uint32_t>(ends), peers[victim], static_cast<std::uint32_t>(victim + 1));
+  }
+}
+
+void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const TransportKey& victim, std::uint32_t number) {
+  if (!invite_) return;
+  Invite invite = *invite_;
+  auto& cohort = invite.cohort;
+  if (!std::binary_search(cohort.begin(), cohort.end(), number)) {
+    cohort.insert(std::lower_bound(cohort.begin(), cohort.end(), number), number);
+  } else if (context_.random.PerMille(500)) {  // Another cohort makes another context.
+    std::erase_if(cohort, [&](std::uint32_t other) { return other != number && cohort.size() > 2 && context_.random.PerMille(300); });
+    const auto stranger = static_cast<std::uint32_t>(context_.random.Below(hospitals) + 1);
+    if (!std::binary_search(cohort.begin(), cohort.end(), stranger)) {
+      cohort.insert(std::lower_bound(cohort.begin(), cohort.end(), stranger), stranger);
+    }
+  }
+  switch (context_.random.Below(4)) {
+    case 0: invite.attempt += static_cast<std::uint32_t>(context_.random.Below(60)); break;
+    case 1: invite.attempt -= static_cast<std::uint32_t>(context_.random.Below(invite.attempt)); break;
+    default: break;
+  }
+  if (const auto* record = watch_.RecordOf(number, invite.study); record != nullptr && context_.random.PerMille(700)) {
+    invite.last_release = record->last_release;
+  }
+  context_.Note("the coordinator FORGES an invitation of {} to attempt {}", number, invite.attempt);
+  network_.FromCoordinator(victim, EncodeFrame(invite, key));
+}
+
+void Forger::ForgeRelease(const IdentityKey& key, const TransportKey& victim) {
+  if (!release_) return;
+  Release release = *release_;
+  release.answer.bytes[0] ^= 1;
+  release.last = false;
+  if (context_.random.PerMille(700)) ++release.seq;
+  if (context_.random.PerMille(500)) release.previous.bytes[0] ^= 1;
+  context_.Note("the coordinator FORGES release {}", release.seq);
+  const Bytes frame = EncodeFrame(release, key);
+  watch_.OnForgedRelease(frame);
+  network_.FromCoordinator(victim, frame);
+}
+
+}  // namespace consilium::sim

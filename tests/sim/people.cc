@@ -1,0 +1,256 @@
+// See world.h: the federation's officer, each hospital's officer, and the researcher.
+#include <algorithm>
+
+#include "tests/sim/world.h"
+
+namespace consilium::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::string_view kAdmin = "admin-token";
+constexpr int kOk = 200, kConflict = 409;
+
+}  // namespace
+
+void World::Ask(Process& process, std::string method, std::string path, Value body, Then then) {
+  RequestReceived request;
+  request.method = std::move(method);
+  if (const auto question = path.find('?'); question != std::string::npos) {
+    const auto equals = path.find('=', question);
+    request.query[path.substr(question + 1, equals - question - 1)] = path.substr(equals + 1);
+    path.resize(question);
+  }
+  request.path = std::move(path);
+  request.body = std::move(body);
+  request.local = &process != coordinator_.get();
+  if (!request.local) request.token = kAdmin;
+  process.Request(request, [this, request, then = std::move(then)](int status, const Bytes& answer) {
+    context_.Note("{} {}: {}", request.method, request.path, status);
+    auto parsed = ParseJson(Text(answer));
+    if (status != 0 && status != kOk) context_.Note("  {}", Text(answer));
+    then(status, parsed ? *parsed : Value());
+  });
+}
+
+void World::Again(Duration least, Duration most, std::function<void()> act) {
+  context_.scheduler.After(context_.Within(least, most), std::move(act));
+}
+
+// ---- the roster ----
+
+Member World::MemberOf(std::uint32_t number) const {
+  const auto& name = hospitals_[number - 1]->name;
+  Member member;
+  member.number = number;
+  member.id = *HospitalId::From(ByteView(Fields("sim/hospital").AddText(name).Hash()).first(HospitalId::kSize));
+  member.name = name;
+  member.identity = Identity(name).verify_key();
+  member.transport = Transport(name);
+  member.officers = {Identity(name + "/officer").verify_key()};
+  return member;
+}
+
+RosterSignature World::MembershipSignature(const Member& member) const {
+  const Bytes bytes = MembershipBytes(founding_.federation, member.name, member.identity, member.transport, member.officers.front());
+  const auto key = Identity(member.name);
+  return {key.verify_key(), key.Sign(Fields("HSA1/msg").AddText("Enroll").Add(Blake2b(bytes)).bytes())};
+}
+
+void World::PostRoster(const SignedRoster& roster, std::function<void()> then) {
+  Value body;
+  body.Set("roster", Base64(roster.roster));
+  for (const auto& signature : roster.signatures) {
+    Value one;
+    one.Set("key", signature.key.Hex()).Set("signature", signature.signature.Hex());
+    Value list = body["signatures"];
+    body.Set("signatures", list.Push(one));
+  }
+  Ask(*coordinator_, "POST", "/v1/roster", body, [this, roster, then](int status, const Value&) {
+    if (status == kOk || status == kConflict) return then();
+    if (status != 0) return context_.Fail("requests", fmt::format("the roster is answered with {}", status));
+    Again(milliseconds(100), milliseconds(500), [this, roster, then] { PostRoster(roster, then); });
+  });
+}
+
+// Roster 1: all hospitals but those that come late.
+void World::StartHospitals() {
+  Roster roster = founding_;
+  roster.seq = 1;
+  roster.previous = roster0_.hash();
+  SignedRoster signed_roster;
+  for (std::uint32_t number = 1; number <= hospitals_.size(); ++number) {
+    if (context_.scenario.hospitals[number - 1].enrols_late) continue;
+    roster.members.push_back(MemberOf(number));
+    signed_roster.signatures.push_back(MembershipSignature(roster.members.back()));
+  }
+  signed_roster.roster = Canonical(roster);
+  signed_roster.signatures.insert(signed_roster.signatures.begin(), SignRoster(signed_roster.roster, Identity("founder")));
+  PostRoster(signed_roster, [this] {
+    for (auto& hospital : hospitals_) {
+      const auto number = hospital->number;
+      if (context_.scenario.hospitals[number - 1].enrols_late) {
+        Again(seconds(1), seconds(12), [this, number] { EnrolLate(number); });
+        continue;
+      }
+      hospital->process->Start();
+      Again(milliseconds(1), milliseconds(500), [this, number] { Register(number); });
+    }
+  });
+}
+
+// ---- a late hospital, through the API ----
+
+void World::EnrolLate(std::uint32_t number) {
+  Value body;
+  const auto& name = At(number).name;
+  body.Set("name", name).Set("key", Transport(name + "/token").Hex()).Set("expires_s", 3600);
+  Ask(*coordinator_, "POST", "/v1/invitations", body, [this, number](int status, const Value&) {
+    if (status == kOk || status == kConflict) return Join(number);
+    Again(milliseconds(100), seconds(1), [this, number] { EnrolLate(number); });
+  });
+}
+
+// `consilium-node join`: an end of its own under the token's key, which says Enroll until it is welcomed.
+void World::Join(std::uint32_t number) {
+  const auto end = std::make_shared<std::size_t>(0);
+  const auto welcomed = std::make_shared<bool>(false);
+  const auto member = MemberOf(number);
+  const Enroll enroll{.token = Transport(member.name + "/token"),
+                      .name = member.name,
+                      .identity = member.identity,
+                      .transport = member.transport,
+                      .officer = member.officers.front(),
+                      .roster_fingerprint = roster0_.hash(),
+                      .membership = MembershipSignature(member).signature};
+  const Bytes frame = EncodeFrame(enroll, Identity(member.name));
+  *end = network_.AddEnd(enroll.token, [this, number, end, welcomed, frame](const Event& event) {
+    if (std::holds_alternative<PeerConnected>(event)) return network_.FromEnd(*end, frame);
+    const auto* received = std::get_if<FrameReceived>(&event);
+    if (received == nullptr || *welcomed) return;
+    const auto message = ReadFrame(received->frame, founding_.server_identity);
+    if (!message || !std::holds_alternative<Welcome>(*message)) return;
+    *welcomed = true;
+    Again(Duration(1), Duration(2), [this, end] { network_.EndStopped(*end); });
+    Confirm(number);
+  });
+  network_.EndStarted(*end);
+}
+
+// `consilium hospital confirm`: the founding officer signs what the coordinator proposes.
+void World::Confirm(std::uint32_t number) {
+  Ask(*coordinator_, "GET", "/v1/roster/next?add=" + At(number).name, {}, [this, number](int status, const Value& next) {
+    const auto start = [this, number] {
+      At(number).process->Start();
+      Register(number);
+    };
+    if (status == kConflict) return start();  // Confirmed before, and the answer was lost.
+    if (status != kOk) return Again(milliseconds(100), seconds(1), [this, number] { Confirm(number); });
+    SignedRoster roster;
+    roster.roster = FromBase64(next["roster"].AsString()).value_or(Bytes{});
+    roster.signatures = {SignRoster(roster.roster, Identity("founder"))};
+    for (const auto& signature : next["membership"].AsArray()) {
+      roster.signatures.push_back({VerifyKey::FromHexText(signature["key"].AsString()).value_or(VerifyKey{}),
+                                   Signature::FromHexText(signature["signature"].AsString()).value_or(Signature{})});
+    }
+    PostRoster(roster, start);
+  });
+}
+
+// ---- the researcher ----
+
+void World::Submit(std::size_t index) {
+  const Plan& plan = context_.scenario.plans[index];
+  Value body;
+  body.Set("plan", Base64(Canonical(plan)));
+  Ask(*coordinator_, "POST", "/v1/studies", body, [this, index](int status, const Value& answer) {
+    const auto id = context_.scenario.plans[index].id();
+    if (status == 0) return Again(milliseconds(100), milliseconds(500), [this, index] { Submit(index); });
+    if (status != kOk || answer["study"].AsString() != id.Hex()) {
+      return context_.Fail("requests", fmt::format("the plan is answered with {}", status));
+    }
+    if (index > 0) return;
+    const auto& scenario = context_.scenario;
+    if (scenario.aborts) context_.scheduler.At(scenario.abort_at, [this, id] { Abort(id); });
+    std::size_t willing = 0;
+    for (const auto& hospital : scenario.hospitals) {
+      using Says = HospitalScenario::Officer;
+      if (!hospital.unfit && (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves)) ++willing;
+    }
+    if (willing >= scenario.plans[0].minimum_hospitals) return;
+    for (const auto& each : scenario.plans) {  // It would wait for ever: the researcher gives up.
+      context_.scheduler.At(scenario.faults_until + seconds(30), [this, study = each.id()] { Abort(study); });
+    }
+  });
+}
+
+void World::Abort(StudyId study) {
+  watch_.OnAbortAsked(study);
+  Ask(*coordinator_, "POST", "/v1/studies/" + study.Hex() + "/abort", {}, [this, study](int status, const Value&) {
+    if (status == 0 || status == 404) Again(milliseconds(100), seconds(1), [this, study] { Abort(study); });
+  });
+}
+
+// ---- a hospital's officer ----
+
+void World::Register(std::uint32_t number) {
+  Value body;
+  body.Set("name", "cohort").Set("folder", "/data").Set("schema", SchemaToml(context_.scenario.plans[0].schema));
+  Ask(*At(number).process, "POST", "/v1/datasets", body, [this, number](int status, const Value&) {
+    if (status == kOk || status == kConflict) return Officer(number);
+    if (status != 0) return context_.Fail("requests", fmt::format("the data set is answered with {}", status));
+    Again(milliseconds(100), milliseconds(500), [this, number] { Register(number); });
+  });
+}
+
+// Looks at the plans now and then, and says what it has to say; again when the roster has a newcomer to be approved.
+void World::Officer(std::uint32_t number) {
+  const auto& scenario = context_.scenario;
+  const bool newcomers = std::ranges::any_of(scenario.hospitals, &HospitalScenario::enrols_late);
+  const auto again = [this, number] {
+    if (context_.now() < context_.scenario.faults_until + seconds(120)) {
+      Again(milliseconds(500), milliseconds(2500), [this, number] { Officer(number); });
+    }
+  };
+  Ask(*At(number).process, "GET", "/v1/status", {}, [this, number, newcomers, again](int status, const Value& answer) {
+    if (status != kOk) return again();
+    const bool complete = !newcomers || answer["roster"]["seq"].AsInteger() >= 2;
+    Ask(*At(number).process, "GET", "/v1/plans", {}, [this, number, complete, again](int plans_status, const Value& plans) {
+      bool settled = plans_status == kOk && plans["plans"].AsArray().size() == context_.scenario.plans.size() && complete;
+      for (const auto& plan : plans["plans"].AsArray()) settled = Decide(number, plan, complete) && settled;
+      if (!settled) again();
+    });
+  });
+}
+
+// Whether nothing is left to be said.
+bool World::Decide(std::uint32_t number, const Value& plan, bool roster_complete) {
+  using Says = HospitalScenario::Officer;
+  const auto& scenario = context_.scenario.hospitals[number - 1];
+  auto& hospital = At(number);
+  const auto study = StudyId::FromHexText(plan["study"].AsString());
+  if (!study || scenario.officer == Says::kSilent || context_.now() < scenario.decides_at) return false;
+  const auto consent = plan["consent"].AsString();
+  bool approve = scenario.officer != Says::kRejects;
+  if (scenario.officer == Says::kRejectsThenApproves) {
+    if (consent == "rejected") hospital.rejected_at.try_emplace(*study, context_.now());
+    const auto rejected = hospital.rejected_at.find(*study);
+    approve = rejected != hospital.rejected_at.end() && context_.now() > rejected->second + seconds(3);
+  }
+  const bool ended = plan["phase"].AsString() != "running" && plan["phase"].AsString() != "awaiting consent";
+  const bool said = consent == (approve ? "approved" : "rejected");
+  if (ended || (said && (!approve || !roster_complete || hospital.approved_all.contains(*study)))) {
+    return approve || scenario.officer == Says::kRejects;
+  }
+  if (approve) watch_.OnOfficerApproves(number, *study);
+  Value body;
+  body.Set("officer", "officer-" + hospital.name.substr(hospital.name.size() - 1));
+  Ask(*hospital.process, "POST", "/v1/plans/" + study->Hex() + (approve ? "/approve" : "/reject"), body,
+      [this, number, study = *study, all = approve && roster_complete](int status, const Value&) {
+        if (status == kOk && all) At(number).approved_all.insert(study);
+      });
+  return false;
+}
+
+}  // namespace consilium::sim

@@ -1,0 +1,92 @@
+// See twins.h.
+#include "tests/sim/twins.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "common/base/twin.h"
+#include "tests/sim/world.h"
+
+namespace consilium {
+#ifdef CONSILIUM_TWINS
+Twin omitted_twin = Twin::kNone;
+#endif
+
+namespace sim {
+namespace {
+
+#ifdef CONSILIUM_TWINS
+struct Row {
+  Twin twin;
+  std::string_view name;
+  std::uint64_t seed;
+  std::string_view invariant;  // What breaks; "CHECK" when a core notices itself.
+};
+constexpr Row kRows[] = {
+#define TWIN(name, seed, invariant) {Twin::name, #name, seed, invariant},
+#include "tests/sim/twins.inc"
+#undef TWIN
+};
+
+// In a process of its own: a core that misses a check may well stop on another one.
+std::string BrokenBy(const Row& row, Twin omitted) {
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) return "no pipe";
+  const pid_t child = fork();
+  if (child == 0) {
+    close(STDERR_FILENO);
+    omitted_twin = omitted;
+    const auto outcome = RunSeed(row.seed, Trace::Mode::kOff);
+    const std::string broken = outcome.failure ? outcome.failure->invariant : "";
+    _exit(write(ends[1], broken.data(), broken.size()) == static_cast<ssize_t>(broken.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string broken;
+  std::array<char, 256> buffer{};
+  for (ssize_t got = 0; (got = read(ends[0], buffer.data(), buffer.size())) > 0;) broken.append(buffer.data(), static_cast<std::size_t>(got));
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? "CHECK" : broken;
+}
+#endif
+
+}  // namespace
+
+bool OmitTwin([[maybe_unused]] std::string_view name) {
+#ifdef CONSILIUM_TWINS
+  for (const auto& row : kRows) {
+    if (row.name != name) continue;
+    omitted_twin = row.twin;
+    return true;
+  }
+  fmt::print(stderr, "no twin is called {}; they are in common/base/twin.h\n", name);
+#else
+  fmt::print(stderr, "this build has no twins; use sim_twins --twin NAME\n");
+#endif
+  return false;
+}
+
+int CheckTwins() {
+  int wrong = 0;
+#ifdef CONSILIUM_TWINS
+  for (const auto& row : kRows) {
+    const auto without = BrokenBy(row, row.twin);
+    const auto with = BrokenBy(row, Twin::kNone);
+    const bool good = without == row.invariant && with.empty();
+    fmt::print("{:>20}  seed {:>6}: without the check \"{}\", with it {}{}\n", row.name, row.seed, without,
+               with.empty() ? "all invariants hold" : with, good ? "" : "   WRONG, expected \"" + std::string(row.invariant) + "\"");
+    wrong += good ? 0 : 1;
+  }
+#else
+  fmt::print(stderr, "this build has no twins; use sim_twins --twins\n");
+  return 2;
+#endif
+  return wrong == 0 ? 0 : 1;
+}
+
+}  // namespace sim
+}  // namespace consilium

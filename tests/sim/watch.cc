@@ -1,0 +1,141 @@
+// See watch.h: what is seen at the hospitals, and what holds even when the coordinator lies.
+#include "tests/sim/watch.h"
+
+namespace consilium::sim {
+
+Watch::Watch(Context& context, VerifyKey coordinator) : context_(context), coordinator_(coordinator) {}
+
+void Watch::AddStudy(const Plan& plan) {
+  auto& book = studies_[plan.id()];
+  book.plan = plan;
+  auto reference = MakeAlgorithm(plan);
+  if (!reference) return context_.Fail("scenario", "no algorithm for the plan: " + reference.error().what);
+  book.reference = std::move(*reference);
+}
+
+void Watch::AddHospital(std::uint32_t number, VerifyKey identity) { hospitals_[number].identity = identity; }
+
+std::string Watch::NameOf(const StudyId& study) const { return study.Hex().substr(0, 8); }
+
+// ---- what a hospital does ----
+
+// Nothing is computed at a hospital that has not approved, durably; nothing from other inputs than the query names.
+void Watch::OnCompute(std::uint32_t number, const Query& query, const std::map<Digest, Bytes>& inputs) {
+  auto& hospital = hospitals_[number];
+  queries_.try_emplace(HashOf(query), query);
+  context_.Note("{} computes {} of round {}", number, query.kind, query.round);
+  if (!hospital.asked.contains(query.plan) || !hospital.reserved.contains(query.plan)) {
+    context_.Fail("approval", fmt::format("hospital {} computes for study {}, which it has not approved", number, NameOf(query.plan)));
+  }
+  for (const auto& [name, root] : query.params["inputs"].AsObject()) {
+    const auto digest = Digest::FromHexText(root.AsString());
+    const auto input = digest ? inputs.find(*digest) : inputs.end();
+    if (input == inputs.end() || BlobRoot(input->second) != *digest) {
+      context_.Fail("inputs", fmt::format("hospital {} computes with another '{}' than the query names", number, name));
+    }
+  }
+}
+
+void Watch::OnHospitalCommitted(std::uint32_t number, const std::vector<Write>& writes) {
+  for (const auto& write : writes) {
+    if (const auto* append = std::get_if<AppendChain>(&write); append != nullptr && append->name == "ledger") {
+      OnLedgerRow(number, append->row);
+    }
+    if (const auto* put = std::get_if<PutState>(&write); put != nullptr && put->core == "study") {
+      auto record = DecodeParticipantRecord(put->blob);
+      if (!record) return context_.Fail("stored records", "a hospital's study does not decode: " + record.error().what);
+      OnParticipant(number, *record);
+    }
+  }
+}
+
+// One COMMIT an attempt, always above the last, never above the plan's maximum, never without a RESERVE.
+void Watch::OnLedgerRow(std::uint32_t number, ByteView bytes) {
+  auto& hospital = hospitals_[number];
+  const auto row = DecodeLedgerRow(bytes);
+  if (!row) return context_.Fail("stored records", "a ledger row does not decode: " + row.error().what);
+  if (row->kind == LedgerRow::Kind::kReserve) hospital.reserved.insert(row->study);
+  if (row->kind != LedgerRow::Kind::kCommit) return;
+  auto& attempts = hospital.committed[row->study];
+  const std::uint32_t most = studies_.contains(row->study) ? studies_[row->study].plan.maximum_attempts : 0;
+  for (std::uint32_t attempt = row->first_attempt; attempt <= row->last_attempt; ++attempt) {
+    const auto where = fmt::format("hospital {}, study {}, attempt {}", number, NameOf(row->study), attempt);
+    if (attempts.contains(attempt)) return context_.Fail("one commit an attempt", where + ": a second COMMIT");
+    if (!attempts.empty() && attempt < *attempts.rbegin()) return context_.Fail("attempts rise", where + ": committed after a higher one");
+    if (attempt > most) return context_.Fail("attempts within the maximum", where + fmt::format(": the plan allows {}", most));
+    if (!hospital.reserved.contains(row->study)) return context_.Fail("reserve before commit", where);
+    attempts.insert(attempt);
+  }
+}
+
+void Watch::OnParticipant(std::uint32_t number, const ParticipantRecord& record) {
+  auto& hospital = hospitals_[number];
+  const StudyId study(Blake2b(record.plan).bytes);
+  auto& before = hospital.records[study];
+  if (record.releases != before.releases || record.last_release != before.last_release) OnMark(number, before, record);
+  before = record;
+}
+
+// A hospital's releases are one chain, the same one everywhere.
+void Watch::OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after) {
+  const StudyId study(Blake2b(after.plan).bytes);
+  const auto where = fmt::format("hospital {}, study {}, release {} after {}", number, NameOf(study), after.releases, before.releases);
+  if (after.releases <= before.releases) return context_.Fail("releases go forward", where);
+  const auto release = releases_.find(after.last_release);
+  if (release == releases_.end() || release->second.study != study || release->second.seq != after.releases) {
+    return context_.Fail("release chain", where + ": no such release was sent");
+  }
+  if (after.releases == before.releases + 1 && release->second.previous != before.last_release) {
+    return context_.Fail("release chain", where + ": it does not continue what the hospital holds");
+  }
+  if (!context_.scenario.CoordinatorHonest()) return;
+  const auto [agreed, first] = agreed_.try_emplace({study, after.releases}, after.last_release);
+  if (agreed->second != after.last_release) context_.Fail("one answer everywhere", where + ": another hospital holds another one");
+}
+
+void Watch::OnHospitalSends(std::uint32_t number, ByteView frame) {
+  auto& hospital = hospitals_[number];
+  if (IsChunk(frame)) {
+    const auto chunk = ReadChunk(frame);
+    if (!chunk || !hospital.offered_roots.contains(chunk->root)) {
+      context_.Fail("ledger covers what left", fmt::format("hospital {} sends a chunk of what it has not offered", number));
+    }
+    return;
+  }
+  const auto message = ReadFrame(frame, hospital.identity);
+  if (!message) return context_.Fail("wire", fmt::format("hospital {} sends a frame that does not read: {}", number, message.error().what));
+  context_.Note("{} -> coordinator: {}", number, KindName(*message));
+  if (const auto* offer = std::get_if<Offer>(&*message)) OnOffer(number, *offer);
+}
+
+// What leaves is in the durable ledger; under one attempt number always the same bytes leave.
+void Watch::OnOffer(std::uint32_t number, const Offer& offer) {
+  auto& hospital = hospitals_[number];
+  const auto where = fmt::format("hospital {}, study {}, attempt {}", number, NameOf(offer.study), offer.attempt);
+  if (!hospital.committed[offer.study].contains(offer.attempt)) {
+    return context_.Fail("ledger covers what left", where + ": an offer without a durable COMMIT");
+  }
+  const auto [known, first] = hospital.offered.try_emplace({offer.study, offer.attempt}, offer.context, offer.vector.root);
+  if (known->second.first != offer.context) return context_.Fail("one context an attempt", where);
+  if (known->second.second != offer.vector.root) return context_.Fail("one vector an attempt", where);
+  hospital.offered_roots.insert(offer.vector.root);
+}
+
+void Watch::OnForged(std::uint32_t number, Bytes vector) { hospitals_[number].forged.push_back(std::move(vector)); }
+void Watch::OnOfficerApproves(std::uint32_t number, const StudyId& study) { hospitals_[number].asked.insert(study); }
+void Watch::OnAbortAsked(const StudyId& study) { studies_[study].abort_asked = true; }
+
+void Watch::OnForgedRelease(ByteView frame) {
+  const auto message = ReadFrame(frame, coordinator_);
+  if (!message) return;
+  if (const auto* release = std::get_if<Release>(&*message)) releases_[Blake2b(frame)] = *release;
+}
+
+const ParticipantRecord* Watch::RecordOf(std::uint32_t number, const StudyId& study) const {
+  const auto hospital = hospitals_.find(number);
+  if (hospital == hospitals_.end()) return nullptr;
+  const auto record = hospital->second.records.find(study);
+  return record == hospital->second.records.end() ? nullptr : &record->second;
+}
+
+}  // namespace consilium::sim

@@ -1,0 +1,91 @@
+// The invariants. Watch sees what every process makes durable and what it sends, computes what should have come out,
+// and names the first thing that is not so. What must hold even when the coordinator lies is kept apart from the rest.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "common/algorithms/algorithm.h"
+#include "common/wire/codec.h"
+#include "common/wire/records.h"
+#include "tests/sim/context.h"
+#include "tests/sim/disk.h"
+
+namespace consilium::sim {
+
+class Watch {
+ public:
+  Watch(Context& context, VerifyKey coordinator);
+  void AddStudy(const Plan& plan);
+  void AddHospital(std::uint32_t number, VerifyKey identity);
+
+  // What happens.
+  void OnCompute(std::uint32_t number, const Query& query, const std::map<Digest, Bytes>& inputs);
+  void OnHospitalCommitted(std::uint32_t number, const std::vector<Write>& writes);
+  void OnHospitalSends(std::uint32_t number, ByteView frame);
+  void OnCoordinatorCommitted(const std::vector<Write>& writes);
+  void OnCoordinatorSends(ByteView frame);
+  void OnCoordinatorRestored(const Disk::Backup& backup);              // From an old backup.
+  void OnForged(std::uint32_t number, Bytes vector);                   // A rogue hospital offered this as its own.
+  void OnForgedRelease(ByteView frame);                                // Under the coordinator's key.
+  void OnOfficerApproves(std::uint32_t number, const StudyId& study);  // Asked for, perhaps lost.
+  void OnAbortAsked(const StudyId& study);
+
+  // Whether every study has ended, here and at its hospitals.
+  [[nodiscard]] bool Ended() const;
+  [[nodiscard]] std::string WhatIsLeft() const;
+  [[nodiscard]] bool CoordinatorEnded(const StudyId& study) const;
+  void AtEnd();
+  [[nodiscard]] std::uint32_t Answers() const;
+
+  // For forgers.
+  [[nodiscard]] const ParticipantRecord* RecordOf(std::uint32_t number, const StudyId& study) const;
+
+ private:
+  struct StudyBook {
+    Plan plan;
+    std::unique_ptr<Algorithm> reference;  // Fed with the sums that should have come out.
+    StudyRecord record;                    // As last committed.
+    bool known = false, abort_asked = false;
+    std::map<std::uint32_t, Digest> releases;  // seq -> H(envelope), as the coordinator made them durable.
+    std::set<std::uint32_t> answered;          // Rounds with an answer in the audit chain.
+  };
+  struct HospitalBook {
+    VerifyKey identity;
+    std::map<StudyId, std::set<std::uint32_t>> committed;  // Attempts, as the durable ledger has them.
+    std::set<StudyId> reserved, asked;                     // Asked: an officer said yes at least once.
+    std::map<StudyId, ParticipantRecord> records;
+    std::map<std::pair<StudyId, std::uint32_t>, std::pair<Digest, Digest>> offered;  // -> (context, root)
+    std::set<Digest> offered_roots;
+    std::vector<Bytes> forged;
+  };
+  void OnLedgerRow(std::uint32_t number, ByteView row);
+  void OnParticipant(std::uint32_t number, const ParticipantRecord& record);
+  void OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after);
+  void OnOffer(std::uint32_t number, const Offer& offer);
+  void OnStudy(StudyRecord record);
+  void OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after);
+  void OnAuditRow(ByteView row);
+  void OnAnswerAudited(const Value& row);
+  void OnAttemptFailed(const Value& row);
+  void OnDeclined(const Value& row);
+  void OnRoundOpened(StudyBook& book, const StudyRecord& after);
+  // The words that the survivors' true vectors sum to; nullopt when they do not give `answer`.
+  [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors, const Digest& answer);
+  bool SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words, const Digest& answer, Bytes* out);
+  [[nodiscard]] std::string NameOf(const StudyId& study) const;
+
+  Context& context_;
+  VerifyKey coordinator_;
+  std::map<StudyId, StudyBook> studies_;
+  std::map<std::uint32_t, HospitalBook> hospitals_;
+  std::map<Digest, Query> queries_;      // Every query that was computed, by hash.
+  std::map<Digest, Release> releases_;   // Every release that was sent, forged ones too, by H(envelope).
+  std::map<std::pair<StudyId, std::uint32_t>, Digest> agreed_;  // (study, seq) -> H, as the first hospital holds it.
+};
+
+}  // namespace consilium::sim
