@@ -74,8 +74,10 @@ struct DescribeRequest {
 };
 Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint32_t hospitals);
 DescribeRequest DescribeRequestOf(const Plan& plan);  // The one that the plan leads to.
-Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing, std::uint32_t hospitals);
-Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing, std::uint32_t hospitals);
+Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
+                 std::uint32_t hospitals);
+Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
+                    std::uint32_t hospitals);
 
 // For hospitals: the query is one that this plan leads to, with these very blocks at scales that fit one number of
 // hospitals. kProtocol otherwise.

@@ -9,10 +9,14 @@ namespace {
 
 const char* TypeName(Column::Type type) {
   switch (type) {
-    case Column::Type::kNumber: return "number";
-    case Column::Type::kCategory: return "category";
-    case Column::Type::kLabel: return "label";
-    case Column::Type::kText: break;
+    case Column::Type::kNumber:
+      return "number";
+    case Column::Type::kCategory:
+      return "category";
+    case Column::Type::kLabel:
+      return "label";
+    case Column::Type::kText:
+      break;
   }
   return "text";
 }

@@ -14,11 +14,13 @@ constexpr double kWhole = 9007199254740992.0;  // 2^53
 
 Result<std::vector<double>> ReadNumbers(const Value& value, std::size_t length, const char* name) {
   if (!value.IsArray() || value.AsArray().size() != length) {
-    return Fail(Code::kProtocol, fmt::format("preprocessing.{} must have {} numbers, one per design column", name, length));
+    return Fail(Code::kProtocol,
+                fmt::format("preprocessing.{} must have {} numbers, one per design column", name, length));
   }
   std::vector<double> out;
   for (const Value& one : value.AsArray()) {
-    if (!one.IsNumber() || !std::isfinite(one.AsDouble())) return Fail(Code::kProtocol, fmt::format("preprocessing.{} holds something else than numbers", name));
+    if (!one.IsNumber() || !std::isfinite(one.AsDouble()))
+      return Fail(Code::kProtocol, fmt::format("preprocessing.{} holds something else than numbers", name));
     out.push_back(one.AsDouble());
   }
   return out;
@@ -57,7 +59,8 @@ std::vector<DesignSource> DesignSources(const Plan& plan) {
     if (column->type == Column::Type::kNumber) {
       out.push_back({column, -1});
     } else {
-      for (std::size_t level = 1; level < column->levels.size(); ++level) out.push_back({column, static_cast<int>(level)});
+      for (std::size_t level = 1; level < column->levels.size(); ++level)
+        out.push_back({column, static_cast<int>(level)});
     }
   }
   return out;
@@ -98,7 +101,10 @@ Preprocessing MakePreprocessing(const Plan& plan, const std::map<std::string, Mo
 }
 
 Value ToValue(const Preprocessing& preprocessing) {
-  return Value().Set("impute", Numbers(preprocessing.impute)).Set("mean", Numbers(preprocessing.mean)).Set("sd", Numbers(preprocessing.sd));
+  return Value()
+      .Set("impute", Numbers(preprocessing.impute))
+      .Set("mean", Numbers(preprocessing.mean))
+      .Set("sd", Numbers(preprocessing.sd));
 }
 
 Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& value) {
@@ -112,8 +118,10 @@ Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& valu
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const bool number = sources[i].level < 0, pooled = number && plan.standardize == "federated";
     bool fits = (number && plan.impute == "mean") || out.impute[i] == declared.impute[i];
-    if (!out.mean.empty()) fits = fits && out.sd[i] > 0 && (pooled || (out.mean[i] == declared.mean[i] && out.sd[i] == declared.sd[i]));
-    if (!fits) return Fail(Code::kProtocol, fmt::format("preprocessing of design column {} is not what the plan says", i));
+    if (!out.mean.empty())
+      fits = fits && out.sd[i] > 0 && (pooled || (out.mean[i] == declared.mean[i] && out.sd[i] == declared.sd[i]));
+    if (!fits)
+      return Fail(Code::kProtocol, fmt::format("preprocessing of design column {} is not what the plan says", i));
   }
   return out;
 }

@@ -23,7 +23,8 @@ void SummariseNumber(const Answer& answer, ColumnSummary* out) {
   out->mean = middle + half * (sum / n);
   if (out->count < 2) return;
   const Wide total = static_cast<Wide>(sum * kGrid), count = out->count;
-  const Wide coarse = static_cast<Wide>(squares[0] * kGrid), cross = static_cast<Wide>(squares[1] * (kGrid / 2)), fine = static_cast<Wide>(squares[2] * (kGrid / 4));
+  const Wide coarse = static_cast<Wide>(squares[0] * kGrid), cross = static_cast<Wide>(squares[1] * (kGrid / 2)),
+             fine = static_cast<Wide>(squares[2] * (kGrid / 4));
   const Wide of_squares = (coarse << 30) + (cross << 16) + fine;  // (coarse 2^15 + fine)^2 summed
   const Wide spread = std::max<Wide>(count * of_squares - total * total, 0);
   out->sd = half * std::sqrt(static_cast<double>(spread) / (n * (n - 1))) / kGrid;
@@ -36,14 +37,17 @@ double Quantile(const Column& column, const std::vector<std::int64_t>& histogram
   double below = 0;
   for (std::size_t bin = 0; bin < histogram.size(); ++bin) {
     const auto here = static_cast<double>(histogram[bin]);
-    if (here > 0 && below + here >= wanted) return column.minimum + width * (static_cast<double>(bin) + (wanted - below) / here);
+    if (here > 0 && below + here >= wanted)
+      return column.minimum + width * (static_cast<double>(bin) + (wanted - below) / here);
     below += here;
   }
   return column.maximum;
 }
 
 ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& request, const Answer& answer) {
-  const auto integer = [&](const char* what) { return static_cast<std::int64_t>(answer.Value1(column.name + "/" + what)); };
+  const auto integer = [&](const char* what) {
+    return static_cast<std::int64_t>(answer.Value1(column.name + "/" + what));
+  };
   const auto counts = [&](const char* what) {
     std::vector<std::int64_t> out;
     for (const double v : answer.Values(column.name + "/" + what)) out.push_back(static_cast<std::int64_t>(v));
@@ -71,7 +75,8 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
 
 std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& request, const Answer& answer) {
   std::vector<ColumnSummary> out;
-  for (const std::string& name : request.columns) out.push_back(SummariseColumn(*plan.schema.Find(name), request, answer));
+  for (const std::string& name : request.columns)
+    out.push_back(SummariseColumn(*plan.schema.Find(name), request, answer));
   return out;
 }
 

@@ -41,9 +41,11 @@ void AppendNumber(const Series& series, const RowList& rows, std::uint32_t bins,
   if (bins > 0) out->push_back(std::move(histogram));
 }
 
-void AppendColumn(const Plan& plan, const Table& table, const Series& series, const RowList& rows, std::uint32_t bins, Parts* out) {
+void AppendColumn(const Plan& plan, const Table& table, const Series& series, const RowList& rows, std::uint32_t bins,
+                  Parts* out) {
   RowList present;
-  std::copy_if(rows.begin(), rows.end(), std::back_inserter(present), [&](std::size_t row) { return !series.MissingAt(row); });
+  std::copy_if(rows.begin(), rows.end(), std::back_inserter(present),
+               [&](std::size_t row) { return !series.MissingAt(row); });
   const bool shown = PatientsIn(table, present) >= plan.minimum_patients;
   const std::size_t missing = shown ? rows.size() - present.size() : 0;
   if (!shown) present.clear();
@@ -57,7 +59,8 @@ void AppendColumn(const Plan& plan, const Table& table, const Series& series, co
     for (const std::size_t row : present) levels[static_cast<std::size_t>(series.levels[row])] += 1;
     out->push_back(std::move(levels));
   } else {
-    out->push_back({Count(static_cast<std::size_t>(std::count_if(present.begin(), present.end(), [&](std::size_t row) { return series.numbers[row] > 0.5; })))});
+    out->push_back({Count(static_cast<std::size_t>(
+        std::count_if(present.begin(), present.end(), [&](std::size_t row) { return series.numbers[row] > 0.5; })))});
   }
 }
 

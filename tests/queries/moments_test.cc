@@ -67,7 +67,8 @@ TEST(Moments, AreThePooledOnes) {
 
 TEST(Moments, OfAConstantColumnHaveNoSpreadAtAll) {
   std::vector<std::vector<SmallRow>> hospitals(3);
-  for (int i = 0; i < 300; ++i) hospitals[static_cast<std::size_t>(i % 3)].push_back({"p" + std::to_string(i), 98.7, 0, 1, 1});
+  for (int i = 0; i < 300; ++i)
+    hospitals[static_cast<std::size_t>(i % 3)].push_back({"p" + std::to_string(i), 98.7, 0, 1, 1});
   EXPECT_EQ(Federated(hospitals)["sd"].AsDouble(), 0);
 }
 
