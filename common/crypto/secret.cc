@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <bit>
 #include <fstream>
@@ -19,6 +18,7 @@ namespace consilium {
 namespace {
 
 constexpr std::size_t kRegionBytes = 32 * 1024;
+constexpr std::size_t kProbeBytes = 1024 * 1024;        // Room for the keys of some thousand peers.
 constexpr std::size_t kSmallest = 32, kLargest = 4096;  // Of a slot.
 
 class Arena {
@@ -76,12 +76,12 @@ long LockedKib() {
 }
 
 bool CanLockMemory() {
-  const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) + kRegionBytes;
   const long before = LockedKib();
-  void* probe = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* probe = mmap(nullptr, kProbeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (probe == MAP_FAILED) return false;
-  const bool locked = mlock(probe, size) == 0 && before >= 0 && LockedKib() > before;
-  munmap(probe, size);
+  const bool locked =
+      mlock(probe, kProbeBytes) == 0 && before >= 0 && LockedKib() >= before + static_cast<long>(kProbeBytes / 1024);
+  munmap(probe, kProbeBytes);
   return locked;
 }
 

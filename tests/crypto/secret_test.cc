@@ -122,9 +122,9 @@ TEST(StartCrypto, ForbidsCoreDumpsLocksSecretsAndMayBeCalledTwice) {
 }
 
 // Runs in a child process; an ordinary user's limits bind, root's do not.
-[[noreturn]] void StartWithoutLocking() {
-  const struct rlimit none{0, 0};
-  if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 || (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)) _exit(9);
+[[noreturn]] void StartWithLimit(rlim_t bytes) {
+  const struct rlimit limit{bytes, bytes};
+  if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)) _exit(9);
   const Status status = StartCrypto();
   if (status.has_value()) _exit(8);
   std::fprintf(stderr, "code %d: %s\n", static_cast<int>(status.error().code), status.error().what.c_str());
@@ -132,7 +132,8 @@ TEST(StartCrypto, ForbidsCoreDumpsLocksSecretsAndMayBeCalledTwice) {
 }
 
 TEST(StartCryptoDeathTest, RefusesWhereMemoryCannotBeLockedAndNamesTheLimit) {
-  EXPECT_EXIT(StartWithoutLocking(), testing::ExitedWithCode(3), "limit now 0 KiB.*ulimit -l.*LimitMEMLOCK");
+  EXPECT_EXIT(StartWithLimit(0), testing::ExitedWithCode(3), "limit now 0 KiB.*ulimit -l.*LimitMEMLOCK");
+  EXPECT_EXIT(StartWithLimit(65536), testing::ExitedWithCode(3), "limit now 64 KiB") << "too little for a federation";
 }
 
 }  // namespace
