@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kSeed = 2;  // Of the generated patients; any other gives another cohort.
 constexpr std::size_t kMaxSchema = 256 * 1024;
 
 // A hospital's name from its file's: what stands for the pattern's '*', or the name without its ending.
@@ -91,7 +90,7 @@ Result<Cohort> GeneratedCohort(const fs::path& folder, std::uint32_t hospitals, 
   demo::DemoStudy study;
   study.hospitals = hospitals;
   study.rounds = rounds;
-  TRY(demo::WriteDemoData(folder.string(), study, kSeed));
+  TRY(demo::WriteDemoData(folder.string(), study, demo::kDemoSeed));
   Cohort cohort{{}, folder / study.schema_file, folder / "describe.toml", folder / "train.toml", study.dataset};
   for (std::uint32_t i = 0; i < hospitals; ++i) {
     const std::string name = demo::HospitalName(i);

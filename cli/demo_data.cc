@@ -81,9 +81,9 @@ Patient MakePatient(const Character& hospital, Random& random) {
 double DiseaseLogit(const Character& hospital, const Patient& p) {
   constexpr std::array<double, 4> kPain = {0, -0.3, 0.2, 1.5};
   constexpr std::array<double, 3> kEcg = {0, 0.4, 0.5};
-  return hospital.base - 2.1 + 0.045 * (p.age - 54) + 0.9 * p.sex + 0.012 * (p.trestbps - 130) + 0.006 * (p.chol - 240) + 0.35 * p.fbs -
-         0.028 * (p.thalach - 150) + 0.8 * p.exang + 0.6 * p.oldpeak + kPain[static_cast<std::size_t>(p.cp - 1)] +
-         kEcg[static_cast<std::size_t>(p.restecg)];
+  return hospital.base - 2.1 + 0.045 * (p.age - 54) + 0.9 * p.sex + 0.012 * (p.trestbps - 130) +
+         0.006 * (p.chol - 240) + 0.35 * p.fbs - 0.028 * (p.thalach - 150) + 0.8 * p.exang + 0.6 * p.oldpeak +
+         kPain[static_cast<std::size_t>(p.cp - 1)] + kEcg[static_cast<std::size_t>(p.restecg)];
 }
 
 std::vector<Character> MakeCharacters(std::uint32_t hospitals, Random& random) {
@@ -107,7 +107,9 @@ std::string Lost(Random& random) { return random.Uniform() < 0.5 ? "" : "NA"; }
 std::string Row(const std::string& id, const Character& hospital, Random& random) {
   const Patient p = MakePatient(hospital, random);
   const bool disease = random.Uniform() < Logistic(DiseaseLogit(hospital, p));
-  const auto measured = [&](const std::string& text, double missing) { return random.Uniform() < missing ? Lost(random) : text; };
+  const auto measured = [&](const std::string& text, double missing) {
+    return random.Uniform() < missing ? Lost(random) : text;
+  };
   std::string row = fmt::format("{},{:.0f},{}", id, p.age, p.sex);
   row += "," + measured(fmt::format("{:.0f}", p.trestbps), hospital.missing / 2);
   row += "," + measured(fmt::format("{:.0f}", p.chol), hospital.has_chol ? hospital.missing : 1);
@@ -154,7 +156,8 @@ tolerated_dropouts = 1
 
 std::string HospitalName(std::uint32_t index) {
   std::string letters;
-  for (std::uint32_t n = index + 1; n > 0; n = (n - 1) / 26) letters.insert(letters.begin(), static_cast<char>('a' + (n - 1) % 26));
+  for (std::uint32_t n = index + 1; n > 0; n = (n - 1) / 26)
+    letters.insert(letters.begin(), static_cast<char>('a' + (n - 1) % 26));
   return "hospital-" + letters;
 }
 
@@ -256,7 +259,8 @@ meaning = "coronary disease"
 std::string DescribePlan(const DemoStudy& study) {
   std::vector<std::string> columns = study.table.features;
   columns.push_back(study.table.label);
-  return StudyHead(study, "demo-describe", "Describe the patients of all hospitals in one table.") + fmt::format(R"(
+  return StudyHead(study, "demo-describe", "Describe the patients of all hospitals in one table.") +
+         fmt::format(R"(
 [data]
 dataset = "{}"
 schema = "{}"
@@ -265,12 +269,13 @@ schema = "{}"
 columns = {}
 bins = 256
 )",
-                                                                                                                study.dataset, study.schema_file, List(columns)) +
+                     study.dataset, study.schema_file, List(columns)) +
          kNoProtection;
 }
 
 std::string TrainPlan(const DemoStudy& study) {
-  return StudyHead(study, "demo-train", "Train one model of heart disease with the patients of all hospitals.") + fmt::format(R"(rounds = {}
+  return StudyHead(study, "demo-train", "Train one model of heart disease with the patients of all hospitals.") +
+         fmt::format(R"(rounds = {}
 round_deadline = "30s"
 
 [data]
@@ -300,8 +305,8 @@ weight_cap = 1000
 [evaluation]
 every = {}
 )",
-                                                                                                                          study.rounds, study.dataset, study.schema_file,
-                                                                                                                          study.table.label, List(study.table.features), study.rounds >= 5 ? 5 : 0) +
+                     study.rounds, study.dataset, study.schema_file, study.table.label, List(study.table.features),
+                     study.rounds >= 5 ? 5 : 0) +
          kNoProtection;
 }
 
@@ -310,7 +315,8 @@ Status WriteDemoData(const std::string& folder, const DemoStudy& study, std::uin
   const auto write = [](const fs::path& path, const std::string& text) -> Status {
     std::error_code error;
     fs::create_directories(path.parent_path(), error);
-    if (error) return Fail(Code::kIo, fmt::format("{}: cannot be made ({})", path.parent_path().string(), error.message()));
+    if (error)
+      return Fail(Code::kIo, fmt::format("{}: cannot be made ({})", path.parent_path().string(), error.message()));
     return WriteFileAtomic(path, View(text));
   };
   for (const DemoHospital& hospital : MakeHospitals(study.hospitals, seed)) {

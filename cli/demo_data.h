@@ -38,8 +38,8 @@ struct DemoHospital {
   std::string csv;
 };
 
-// The demo's cohort unless another is asked for: of 20 seeds with four hospitals, 16 have a federated model that beats at
-// least three of the hospitals alone on their own test patients, and this one has it at all four.
+// The demo's cohort unless another is asked for: of 20 seeds with four hospitals, 16 have a federated model that beats
+// at least three of the hospitals alone on their own test patients, and this one has it at all four.
 inline constexpr std::uint64_t kDemoSeed = 15;
 
 std::string HospitalName(std::uint32_t index);  // From 0: hospital-a ... hospital-z, hospital-aa ...
@@ -50,7 +50,8 @@ std::string DemoSchema();  // TOML; fits the files above.
 // What plans say about the table: the generated one by default.
 struct DemoTable {
   std::string label = "disease";
-  std::vector<std::string> features = {"age", "sex", "trestbps", "chol", "fbs", "thalach", "exang", "oldpeak", "cp", "restecg"};
+  std::vector<std::string> features = {"age",     "sex",   "trestbps", "chol", "fbs",
+                                       "thalach", "exang", "oldpeak",  "cp",   "restecg"};
 };
 struct DemoStudy {
   DemoTable table;

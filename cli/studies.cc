@@ -90,12 +90,13 @@ std::string DescribeTable(const Value& results) {
   const Value& describe = results["describe"];
   if (!describe.IsObject()) return "";
   std::vector<std::vector<std::string>> rows = {
-      {"column", "unit", "count", "missing", "mean", "sd", "25 %", "median", "75 %", "levels", "from"}};
+      {"column", "unit", "count", "missing", "mean", "sd", "25 %", "median", "75 %", "counts", "from"}};
   for (const Value& column : describe["columns"].AsArray()) {
     std::string levels;
     for (const Value& level : column["levels"].AsArray()) {
       levels += fmt::format("{}{}: {}", levels.empty() ? "" : ", ", Printable(level["level"].AsString()), Number(level["count"]));
     }
+    if (column.Has("positive")) levels = fmt::format("positive: {}", Number(column["positive"]));
     rows.push_back({Printable(column["name"].AsString()), Printable(column["unit"].AsString()), Number(column["count"]),
                     Number(column["missing"]), Number(column["mean"]), Number(column["sd"], 3), Number(column["q25"]),
                     Number(column["median"]), Number(column["q75"]), levels,

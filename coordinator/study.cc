@@ -323,7 +323,7 @@ void Study::OnOffer(std::uint32_t number, const Offer& offer, Now now) {
     case Round::Verdict::Do::kAdd:
       if (!round_->BeginFold(number, offer.vector.root)) break;
       AddWords(round_->query().ring, *round_->sum(), offer.vector.content);
-      OnFolded(number, offer.vector.root, true, offer.attempt, now);
+      OnFolded(number, offer.vector.root, true, round_->record().attempt, now);
       break;
   }
 }

@@ -48,14 +48,18 @@ auto Guarded(Work work) -> decltype(work()) {
 Result<std::vector<FileMark>> MarksOf(const std::vector<std::string>& files) {
   std::vector<FileMark> out;
   for (const std::string& file : files) {
-    struct stat status {};
-    if (::stat(file.c_str(), &status) != 0) return Fail(Code::kIo, fmt::format("{}: cannot be read; was it moved?", file));
-    out.push_back({file, status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec});
+    struct stat status{};
+    if (::stat(file.c_str(), &status) != 0)
+      return Fail(Code::kIo, fmt::format("{}: cannot be read; was it moved?", file));
+    out.push_back({file, status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+                   status.st_mtim.tv_sec, status.st_mtim.tv_nsec});
   }
   return out;
 }
 
-Result<Schema> SchemaOf(const DataSetSpec& spec) { return ParseSchema(spec.schema, fmt::format("the schema of data set \"{}\"", spec.name)); }
+Result<Schema> SchemaOf(const DataSetSpec& spec) {
+  return ParseSchema(spec.schema, fmt::format("the schema of data set \"{}\"", spec.name));
+}
 
 std::vector<std::string> ColumnsOf(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return plan.describe_columns;
@@ -71,7 +75,9 @@ Status FitsPlan(const Plan& plan, const Schema& local, const std::string& name) 
     }
   }
   if (plan.task == Plan::Task::kTrain && plan.use_split_column && local.split_column.empty()) {
-    return Fail(Code::kInvalid, fmt::format("data set \"{}\" does not fit the plan: it splits by a column, and the data set's schema has no [split]; add it", name));
+    return Fail(Code::kInvalid, fmt::format("data set \"{}\" does not fit the plan: it splits by a column, and the "
+                                            "data set's schema has no [split]; add it",
+                                            name));
   }
   return {};
 }
@@ -82,7 +88,9 @@ Value ColumnReport(const Series& series) {
   if (series.column.type == Column::Type::kCategory) {
     Value levels{Value::Array{}};
     for (std::size_t i = 0; i < series.column.levels.size(); ++i) {
-      levels.Push(Value().Set("level", series.column.levels[i]).Set("count", std::count(series.levels.begin(), series.levels.end(), static_cast<int>(i))));
+      levels.Push(Value()
+                      .Set("level", series.column.levels[i])
+                      .Set("count", std::count(series.levels.begin(), series.levels.end(), static_cast<int>(i))));
     }
     return out.Set("type", "category").Set("levels", std::move(levels));
   }
@@ -101,20 +109,24 @@ Value ColumnReport(const Series& series) {
     ++count;
   }
   out.Set("type", "number").Set("unit", series.column.unit);
-  if (count > 0) out.Set("mean", Number(sum.value() / count)).Set("minimum", Number(least)).Set("maximum", Number(most));
+  if (count > 0)
+    out.Set("mean", Number(sum.value() / count)).Set("minimum", Number(least)).Set("maximum", Number(most));
   return out;
 }
 
 Value Warnings(const Table& table) {
   Value out{Value::Array{}};
-  if (table.patients() < kFewPatients) out.Push(fmt::format("only {} patients: most plans ask for at least {}", table.patients(), kFewPatients));
-  for (const std::string& name : table.ignored_columns) out.Push(fmt::format("column \"{}\" is in the files, but not in the schema: it is ignored", name));
+  if (table.patients() < kFewPatients)
+    out.Push(fmt::format("only {} patients: most plans ask for at least {}", table.patients(), kFewPatients));
+  for (const std::string& name : table.ignored_columns)
+    out.Push(fmt::format("column \"{}\" is in the files, but not in the schema: it is ignored", name));
   for (const Series& series : table.series) {
     const std::uint64_t missing = series.Missing();
     if (missing == table.rows()) {
       out.Push(fmt::format("column \"{}\" is missing in every row", series.column.name));
     } else if (series.column.type == Column::Type::kLabel && missing > 0) {
-      out.Push(fmt::format("{} rows have no \"{}\": training and evaluation leave them out", missing, series.column.name));
+      out.Push(
+          fmt::format("{} rows have no \"{}\": training and evaluation leave them out", missing, series.column.name));
     } else if (missing * 2 > table.rows()) {
       out.Push(fmt::format("column \"{}\" is missing in {} of {} rows", series.column.name, missing, table.rows()));
     }
@@ -142,10 +154,13 @@ Value MetricsValue(const Vector& scores, const Vector& labels) {
       .Set("log_loss", share(m.log_loss));
 }
 
-Value MetricsOf(const Design& test, const Vector& model) { return MetricsValue(PredictLogistic(test.x, model), test.y); }
+Value MetricsOf(const Design& test, const Vector& model) {
+  return MetricsValue(PredictLogistic(test.x, model), test.y);
+}
 
 Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
-  return {rows, table.patients(), BuildDesign(plan, table, rows.train, preprocessing), BuildDesign(plan, table, rows.test, preprocessing)};
+  return {rows, table.patients(), BuildDesign(plan, table, rows.train, preprocessing),
+          BuildDesign(plan, table, rows.test, preprocessing)};
 }
 
 // As much optimisation as the whole study, in one place.
@@ -262,8 +277,10 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
     const Loaded data = TRY(LoadFor(plan, spec));
     const auto enough = [&](std::size_t patients, const char* which) -> Status {
       if (patients >= plan.minimum_patients) return {};
-      return Fail(Code::kRefused, fmt::format("data set \"{}\" has {} {}, and the plan asks for at least {}; add patients or decline the plan", spec.name,
-                                              patients, which, plan.minimum_patients));
+      return Fail(
+          Code::kRefused,
+          fmt::format("data set \"{}\" has {} {}, and the plan asks for at least {}; add patients or decline the plan",
+                      spec.name, patients, which, plan.minimum_patients));
     };
     TRY(enough(data->table.patients(), "patients"));
     if (plan.task != Plan::Task::kTrain) return {};
@@ -280,7 +297,8 @@ Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSp
   });
 }
 
-Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query, ByteView model) const {
+Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,
+                                        ByteView model) const {
   return Guarded([&]() -> Result<Value> {
     const Loaded data = TRY(LoadFor(plan, spec));
     const Table& table = data->table;
@@ -292,7 +310,8 @@ Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spe
     out.Set("federated", Value());
     if (const auto preprocessing = FinalPreprocessing(plan, last_query, model)) {
       const Vector federated = TRY(FinalModel(plan, model));
-      out.Set("federated", MetricsOf(BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
+      out.Set("federated",
+              MetricsOf(BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
     }
     return out;
   });
@@ -300,10 +319,12 @@ Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spe
 
 std::unique_ptr<Workbench> MakeWorkbench() { return std::make_unique<FileWorkbench>(); }
 
-Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query, ByteView model) {
+Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query,
+                            ByteView model) {
   return Guarded([&]() -> Result<Value> {
     const auto preprocessing = FinalPreprocessing(plan, last_query, model);
-    if (!preprocessing) return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
+    if (!preprocessing)
+      return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
     const Vector federated = TRY(FinalModel(plan, model));
     std::vector<Site> sites;
     Design train, test;

@@ -23,7 +23,8 @@ class FileWorkbench : public Workbench {
   // "local": METRICS, "federated": METRICS}; describe: {"patients", "rows"}. METRICS: {"rows", "positives", "auroc",
   // "auroc_defined", "accuracy", "brier", "log_loss"}, null where undefined. `model` is the safetensors file or the
   // parameter blob. "federated" is null when the preprocessing is not known here (no train query was ever joined).
-  [[nodiscard]] Result<Value> OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query, ByteView model) const override;
+  [[nodiscard]] Result<Value> OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,
+                                         ByteView model) const override;
 
  private:
   using Loaded = std::shared_ptr<const LoadedData>;
@@ -39,6 +40,7 @@ std::unique_ptr<Workbench> MakeWorkbench();
 // For who owns all directories, as the demo does: one model trained on all hospitals' training rows together, for as
 // many epochs as the federated one. {"hospitals": [{"name", "patients", "pooled": METRICS, "federated": METRICS}],
 // "all": {"pooled": METRICS, "federated": METRICS}}; "name" is the data set's, in the order given.
-Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query, ByteView model);
+Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query,
+                            ByteView model);
 
 }  // namespace consilium::node

@@ -15,6 +15,8 @@ Result<std::unique_ptr<Algorithm>> Make(const Plan& plan, const AlgorithmState* 
 
 Result<std::unique_ptr<Algorithm>> MakeAlgorithm(const Plan& plan) { return Make(plan, nullptr); }
 
-Result<std::unique_ptr<Algorithm>> RestoreAlgorithm(const Plan& plan, const AlgorithmState& state) { return Make(plan, &state); }
+Result<std::unique_ptr<Algorithm>> RestoreAlgorithm(const Plan& plan, const AlgorithmState& state) {
+  return Make(plan, &state);
+}
 
 }  // namespace consilium

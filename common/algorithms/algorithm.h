@@ -20,10 +20,10 @@ struct Step {
 
 // What is kept between answers; storage.capnp's AlgorithmState.
 struct AlgorithmState {
-  std::uint32_t step = 0;                                  // Answers absorbed.
-  std::map<std::string, std::vector<double>> vectors;      // For example "global".
-  Value results;                                           // What Results() shows; an object.
-  std::vector<Digest> bases;                               // Digests of the last answers.
+  std::uint32_t step = 0;                              // Answers absorbed.
+  std::map<std::string, std::vector<double>> vectors;  // For example "global".
+  Value results;                                       // What Results() shows; an object.
+  std::vector<Digest> bases;                           // Digests of the last answers.
   bool operator==(const AlgorithmState&) const = default;
 };
 

@@ -29,7 +29,7 @@ void AppendColumn(const Column& column, std::uint32_t bins, std::uint32_t hospit
   block("missing", 1, Role::kCount, kRowCap);
   if (column.type == Column::Type::kNumber) {
     block("sum", 1, Role::kStatistic, kRowCap);
-    block("sumsq", 1, Role::kStatistic, kRowCap);
+    block("squares", 3, Role::kStatistic, kRowCap);
     if (bins > 0) block("hist", bins, Role::kCount, kRowCap);
   } else if (column.type == Column::Type::kCategory) {
     block("levels", column.levels.size(), Role::kCount, kRowCap);
@@ -46,11 +46,14 @@ Value ModelParams(std::uint32_t round, const Digest& model, const Preprocessing&
 }
 
 bool SameShape(const Query& query, const Query& expected) {
-  if (query.kind != expected.kind || query.params != expected.params || query.ring != expected.ring || query.release != expected.release) return false;
-  return std::equal(query.blocks.begin(), query.blocks.end(), expected.blocks.begin(), expected.blocks.end(), [](Block a, const Block& b) {
-    a.scale_log2 = b.scale_log2;
-    return a == b;
-  });
+  if (query.kind != expected.kind || query.params != expected.params || query.ring != expected.ring ||
+      query.release != expected.release)
+    return false;
+  return std::equal(query.blocks.begin(), query.blocks.end(), expected.blocks.begin(), expected.blocks.end(),
+                    [](Block a, const Block& b) {
+                      a.scale_log2 = b.scale_log2;
+                      return a == b;
+                    });
 }
 
 // The scales follow from the number of hospitals alone: some number at least the plan's minimum must give all of them.
@@ -66,14 +69,17 @@ bool ScalesFit(const Plan& plan, const Query& query) {
 
 Status CheckDerived(const Plan& plan, const Query& query, const Query& expected) {
   if (SameShape(query, expected) && ScalesFit(plan, query)) return {};
-  return Fail(Code::kProtocol, fmt::format("the plan does not lead to this {} query; coordinator and node may run different builds", query.kind));
+  return Fail(Code::kProtocol,
+              fmt::format("the plan does not lead to this {} query; coordinator and node may run different builds",
+                          query.kind));
 }
 
 using ModelQuery = Query (*)(const Plan&, std::uint32_t, const Digest&, const Preprocessing&, std::uint32_t);
 
 Result<ModelRequest> ReadModelQuery(const Plan& plan, const Query& query, ModelQuery build) {
   const std::int64_t round = query.params["round"].AsInteger();
-  if (plan.task != Plan::Task::kTrain || round < 1 || round > plan.rounds) return Fail(Code::kProtocol, "a query for a round that the plan does not have");
+  if (plan.task != Plan::Task::kTrain || round < 1 || round > plan.rounds)
+    return Fail(Code::kProtocol, "a query for a round that the plan does not have");
   ModelRequest out;
   out.round = static_cast<std::uint32_t>(round);
   const auto root = Digest::FromHexText(query.params["inputs"]["model"].AsString());
@@ -96,7 +102,10 @@ Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint3
   Value columns{Value::Array{}};
   for (const std::string& name : request.columns) columns.Push(name);
   Query query = Start("describe", Ring::kU64,
-                      Value().Set("columns", std::move(columns)).Set("bins", request.bins).Set("rows", request.train_only ? "train" : "all"));
+                      Value()
+                          .Set("columns", std::move(columns))
+                          .Set("bins", request.bins)
+                          .Set("rows", request.train_only ? "train" : "all"));
   query.Append("present", 1, Role::kPresent, 1, hospitals);
   query.Append("rows", 1, Role::kCount, kRowCap, hospitals);
   query.Append("patients", 1, Role::kCount, kRowCap, hospitals);
@@ -109,7 +118,8 @@ Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint3
   return query;
 }
 
-Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing, std::uint32_t hospitals) {
+Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
+                 std::uint32_t hospitals) {
   Value params = ModelParams(round, model, preprocessing);
   params.Set("seed", plan.seed)
       .Set("local_epochs", plan.local_epochs)
@@ -125,7 +135,8 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
   return query;
 }
 
-Query EvaluateQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing, std::uint32_t hospitals) {
+Query EvaluateQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
+                    std::uint32_t hospitals) {
   Value params = ModelParams(round, model, preprocessing);
   params.Set("bins", kScoreBins).Set("rows", "test");
   Query query = Start("evaluate", Ring::kU64, std::move(params));
@@ -144,12 +155,17 @@ Query EvaluateQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& mod
 Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query) {
   DescribeRequest request = DescribeRequestOf(plan);
   if (request.columns.empty()) return Fail(Code::kProtocol, "the plan asks for no description");
-  if (Status derived = CheckDerived(plan, query, DescribeQuery(plan, request, 1)); !derived) return std::unexpected(derived.error());
+  if (Status derived = CheckDerived(plan, query, DescribeQuery(plan, request, 1)); !derived)
+    return std::unexpected(derived.error());
   return request;
 }
 
-Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query) { return ReadModelQuery(plan, query, TrainQuery); }
+Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query) {
+  return ReadModelQuery(plan, query, TrainQuery);
+}
 
-Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query) { return ReadModelQuery(plan, query, EvaluateQuery); }
+Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query) {
+  return ReadModelQuery(plan, query, EvaluateQuery);
+}
 
 }  // namespace consilium

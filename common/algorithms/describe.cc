@@ -9,10 +9,14 @@ namespace {
 
 const char* TypeName(Column::Type type) {
   switch (type) {
-    case Column::Type::kNumber: return "number";
-    case Column::Type::kCategory: return "category";
-    case Column::Type::kLabel: return "label";
-    case Column::Type::kText: break;
+    case Column::Type::kNumber:
+      return "number";
+    case Column::Type::kCategory:
+      return "category";
+    case Column::Type::kLabel:
+      return "label";
+    case Column::Type::kText:
+      break;
   }
   return "text";
 }
@@ -64,7 +68,7 @@ class Describe : public Algorithm {
     if (auto read = ReadDescribeQuery(plan_, query); !read) return std::unexpected(read.error());
     const std::size_t of = answer.survivors().size();
     Value columns{Value::Array{}};
-    for (const ColumnSummary& summary : Summarise(plan_, request_, query, answer)) columns.Push(ColumnResult(summary, of));
+    for (const ColumnSummary& summary : Summarise(plan_, request_, answer)) columns.Push(ColumnResult(summary, of));
     const double present = answer.Value1("present");
     Value table;
     table.Set("hospitals", Number(present)).Set("of", of);

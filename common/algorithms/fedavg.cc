@@ -48,7 +48,8 @@ Value ShareOf(double part, double whole) { return whole > 0 ? Number(part / whol
 
 class FedAvg : public Algorithm {
  public:
-  explicit FedAvg(const Plan& plan) : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignSources(plan).size())) {
+  explicit FedAvg(const Plan& plan)
+      : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignSources(plan).size())) {
     state_.results = Value().Set("rounds", Value::Array{}).Set("evaluations", Value::Array{});
     state_.vectors["global"].assign(SizeOf(layout_), 0.0);
     if (stops_.front().kind != Kind::kMoments) SetPreprocessing(MakePreprocessing(plan_, {}));
@@ -94,9 +95,15 @@ class FedAvg : public Algorithm {
     if (Status fits = CheckFits(query); !fits) return fits;
     const Stop& stop = stops_[state_.step];
     switch (stop.kind) {
-      case Kind::kMoments: AbsorbMoments(query, answer); break;
-      case Kind::kTrain: AbsorbRound(stop.round, answer); break;
-      case Kind::kEvaluate: AbsorbEvaluation(stop.round, answer); break;
+      case Kind::kMoments:
+        AbsorbMoments(answer);
+        break;
+      case Kind::kTrain:
+        AbsorbRound(stop.round, answer);
+        break;
+      case Kind::kEvaluate:
+        AbsorbEvaluation(stop.round, answer);
+        break;
     }
     state_.bases = {answer.digest()};
     ++state_.step;
@@ -112,7 +119,8 @@ class FedAvg : public Algorithm {
     if (rounds == 0) return std::nullopt;
     Value columns{Value::Array{}}, layout{Value::Array{}};
     for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
-    for (const Tensor& tensor : layout_) layout.Push(Value().Set("name", tensor.name).Set("shape", Value(Value::Array{tensor.shape.front()})));
+    for (const Tensor& tensor : layout_)
+      layout.Push(Value().Set("name", tensor.name).Set("shape", Value(Value::Array{tensor.shape.front()})));
     const std::map<std::string, std::string> metadata = {
         {"plan", plan_.id().Hex()},
         {"name", plan_.name},
@@ -133,7 +141,8 @@ class FedAvg : public Algorithm {
   Status CheckFits(const Query& query) const {
     const std::optional<Step> expected = Next(1);
     if (!expected) return Fail(Code::kProtocol, "the training is complete; no further answer belongs to it");
-    if (query.kind != expected->query.kind || query.params != expected->query.params || query.bases != expected->query.bases) {
+    if (query.kind != expected->query.kind || query.params != expected->query.params ||
+        query.bases != expected->query.bases) {
       return Fail(Code::kProtocol, "the answer belongs to another query");
     }
     if (query.kind == "describe") {
@@ -159,9 +168,9 @@ class FedAvg : public Algorithm {
     state_.results.Set("preprocessing", std::move(shown));
   }
 
-  void AbsorbMoments(const Query& query, const Answer& answer) {
+  void AbsorbMoments(const Answer& answer) {
     std::map<std::string, Moments> moments;
-    for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), query, answer)) {
+    for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), answer)) {
       if (summary.mean) moments[summary.column->name] = {*summary.mean, summary.sd.value_or(0)};
     }
     SetPreprocessing(MakePreprocessing(plan_, moments));
@@ -197,7 +206,9 @@ class FedAvg : public Algorithm {
     Value entry;
     entry.Set("round", round).Set("hospitals", Number(answer.Value1("present"))).Set("of", answer.survivors().size());
     entry.Set("rows", Number(rows)).Set("positives", Number(positives));
-    entry.Set("auroc", auroc(metrics.auroc)).Set("auroc_low", auroc(metrics.auroc_low)).Set("auroc_high", auroc(metrics.auroc_high));
+    entry.Set("auroc", auroc(metrics.auroc))
+        .Set("auroc_low", auroc(metrics.auroc_low))
+        .Set("auroc_high", auroc(metrics.auroc_high));
     entry.Set("accuracy", ShareOf(answer.Value1("correct"), rows)).Set("brier", ShareOf(answer.Value1("brier"), rows));
     entry.Set("log_loss", ShareOf(answer.Value1("log_loss"), rows));
     state_.results.Set("evaluation", entry);

@@ -1,6 +1,7 @@
 // Design columns and how they are imputed and scaled.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/algorithms/derive.h"
@@ -13,11 +14,13 @@ constexpr double kWhole = 9007199254740992.0;  // 2^53
 
 Result<std::vector<double>> ReadNumbers(const Value& value, std::size_t length, const char* name) {
   if (!value.IsArray() || value.AsArray().size() != length) {
-    return Fail(Code::kProtocol, fmt::format("preprocessing.{} must have {} numbers, one per design column", name, length));
+    return Fail(Code::kProtocol,
+                fmt::format("preprocessing.{} must have {} numbers, one per design column", name, length));
   }
   std::vector<double> out;
   for (const Value& one : value.AsArray()) {
-    if (!one.IsNumber() || !std::isfinite(one.AsDouble())) return Fail(Code::kProtocol, fmt::format("preprocessing.{} holds something else than numbers", name));
+    if (!one.IsNumber() || !std::isfinite(one.AsDouble()))
+      return Fail(Code::kProtocol, fmt::format("preprocessing.{} holds something else than numbers", name));
     out.push_back(one.AsDouble());
   }
   return out;
@@ -42,6 +45,12 @@ Range RangeOf(const Column& column) {
   return {column.minimum + half, half > 0 ? half : 1};
 }
 
+GridValue ToGrid(double u) {
+  const double whole = std::rint(std::clamp(u, -1.0, 1.0) * kGrid);
+  const double coarse = std::rint(whole / kCoarse);
+  return {coarse, whole - coarse * kCoarse};
+}
+
 std::vector<DesignSource> DesignSources(const Plan& plan) {
   std::vector<DesignSource> out;
   for (const std::string& name : plan.features) {
@@ -50,7 +59,8 @@ std::vector<DesignSource> DesignSources(const Plan& plan) {
     if (column->type == Column::Type::kNumber) {
       out.push_back({column, -1});
     } else {
-      for (std::size_t level = 1; level < column->levels.size(); ++level) out.push_back({column, static_cast<int>(level)});
+      for (std::size_t level = 1; level < column->levels.size(); ++level)
+        out.push_back({column, static_cast<int>(level)});
     }
   }
   return out;
@@ -91,7 +101,10 @@ Preprocessing MakePreprocessing(const Plan& plan, const std::map<std::string, Mo
 }
 
 Value ToValue(const Preprocessing& preprocessing) {
-  return Value().Set("impute", Numbers(preprocessing.impute)).Set("mean", Numbers(preprocessing.mean)).Set("sd", Numbers(preprocessing.sd));
+  return Value()
+      .Set("impute", Numbers(preprocessing.impute))
+      .Set("mean", Numbers(preprocessing.mean))
+      .Set("sd", Numbers(preprocessing.sd));
 }
 
 Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& value) {
@@ -105,8 +118,10 @@ Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& valu
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const bool number = sources[i].level < 0, pooled = number && plan.standardize == "federated";
     bool fits = (number && plan.impute == "mean") || out.impute[i] == declared.impute[i];
-    if (!out.mean.empty()) fits = fits && out.sd[i] > 0 && (pooled || (out.mean[i] == declared.mean[i] && out.sd[i] == declared.sd[i]));
-    if (!fits) return Fail(Code::kProtocol, fmt::format("preprocessing of design column {} is not what the plan says", i));
+    if (!out.mean.empty())
+      fits = fits && out.sd[i] > 0 && (pooled || (out.mean[i] == declared.mean[i] && out.sd[i] == declared.sd[i]));
+    if (!fits)
+      return Fail(Code::kProtocol, fmt::format("preprocessing of design column {} is not what the plan says", i));
   }
   return out;
 }

@@ -7,24 +7,27 @@
 namespace consilium {
 namespace {
 
-// Sums were rounded to the ring's grid once per hospital, which leaves this much doubt in the variance; a spread below
-// it (about a millionth of the range) cannot be told from none.
-double VarianceFloor(const Block& sum, double hospitals, double count) {
-  const double grid = 1 / static_cast<double>(std::uint64_t{1} << std::clamp(sum.scale_log2, 0, 62));
-  return 4 * (grid * hospitals / count + 1e-15);
-}
+using Wide = __int128;
 
-void SummariseNumber(const Query& query, const Answer& answer, ColumnSummary* out) {
+// Exact: the sums are whole multiples of the grid. Sums that no values in [-1, 1] have give no figures.
+void SummariseNumber(const Answer& answer, ColumnSummary* out) {
+  constexpr double kMostRows = 1LL << 32;
   const std::string& name = out->column->name;
   const auto [middle, half] = RangeOf(*out->column);
   const auto n = static_cast<double>(out->count);
-  const double sum = answer.Value1(name + "/sum"), squares = answer.Value1(name + "/sumsq");
-  const double mean = sum / n;
-  out->mean = middle + half * mean;
+  const double sum = answer.Value1(name + "/sum");
+  const std::vector<double> squares = answer.Values(name + "/squares");
+  bool possible = n <= kMostRows && std::fabs(sum) <= n;
+  for (const double v : squares) possible = possible && std::fabs(v) <= n;
+  if (!possible) return;
+  out->mean = middle + half * (sum / n);
   if (out->count < 2) return;
-  const double around_mean = squares - sum * mean;
-  const bool flat = around_mean / n < VarianceFloor(*query.Find(name + "/sum"), static_cast<double>(out->from), n);
-  out->sd = flat ? 0 : half * std::sqrt(around_mean / (n - 1));
+  const Wide total = static_cast<Wide>(sum * kGrid), count = out->count;
+  const Wide coarse = static_cast<Wide>(squares[0] * kGrid), cross = static_cast<Wide>(squares[1] * (kGrid / 2)),
+             fine = static_cast<Wide>(squares[2] * (kGrid / 4));
+  const Wide of_squares = (coarse << 30) + (cross << 16) + fine;  // (coarse 2^15 + fine)^2 summed
+  const Wide spread = std::max<Wide>(count * of_squares - total * total, 0);
+  out->sd = half * std::sqrt(static_cast<double>(spread) / (n * (n - 1))) / kGrid;
 }
 
 // Linear within the bin where the cumulated count passes share * count.
@@ -34,14 +37,17 @@ double Quantile(const Column& column, const std::vector<std::int64_t>& histogram
   double below = 0;
   for (std::size_t bin = 0; bin < histogram.size(); ++bin) {
     const auto here = static_cast<double>(histogram[bin]);
-    if (here > 0 && below + here >= wanted) return column.minimum + width * (static_cast<double>(bin) + (wanted - below) / here);
+    if (here > 0 && below + here >= wanted)
+      return column.minimum + width * (static_cast<double>(bin) + (wanted - below) / here);
     below += here;
   }
   return column.maximum;
 }
 
-ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& request, const Query& query, const Answer& answer) {
-  const auto integer = [&](const char* what) { return static_cast<std::int64_t>(answer.Value1(column.name + "/" + what)); };
+ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& request, const Answer& answer) {
+  const auto integer = [&](const char* what) {
+    return static_cast<std::int64_t>(answer.Value1(column.name + "/" + what));
+  };
   const auto counts = [&](const char* what) {
     std::vector<std::int64_t> out;
     for (const double v : answer.Values(column.name + "/" + what)) out.push_back(static_cast<std::int64_t>(v));
@@ -55,7 +61,7 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
   if (column.type == Column::Type::kCategory) out.levels = counts("levels");
   if (column.type == Column::Type::kLabel) out.positive = integer("positive");
   if (column.type != Column::Type::kNumber || out.count < 1) return out;
-  SummariseNumber(query, answer, &out);
+  SummariseNumber(answer, &out);
   if (request.bins > 0) {
     const std::vector<std::int64_t> histogram = counts("hist");
     out.q25 = Quantile(column, histogram, out.count, 0.25);
@@ -67,9 +73,10 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
 
 }  // namespace
 
-std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& request, const Query& query, const Answer& answer) {
+std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& request, const Answer& answer) {
   std::vector<ColumnSummary> out;
-  for (const std::string& name : request.columns) out.push_back(SummariseColumn(*plan.schema.Find(name), request, query, answer));
+  for (const std::string& name : request.columns)
+    out.push_back(SummariseColumn(*plan.schema.Find(name), request, answer));
   return out;
 }
 

@@ -17,8 +17,8 @@ struct SgdOptions {
   std::uint32_t steps = 0;
   std::uint32_t batch_size = 32;
   double learning_rate = 0.1;
-  double l2 = 0;             // Penalty l2/2 * ||weight||^2; the bias is free.
-  Digest shuffle_key;        // The order of rows in epoch e is drawn from H(shuffle_key | e); mode none only.
+  double l2 = 0;       // Penalty l2/2 * ||weight||^2; the bias is free.
+  Digest shuffle_key;  // The order of rows in epoch e is drawn from H(shuffle_key | e); mode none only.
 };
 
 // Mean loss over the rows plus penalty; gradient in `gradient` (size features + 1, bias last) when not null.

@@ -73,7 +73,8 @@ BinaryMetrics Evaluate(const Vector& scores, const Vector& labels) {
   return out;
 }
 
-void AurocFromHistogram(const std::vector<std::int64_t>& positives, const std::vector<std::int64_t>& negatives, BinaryMetrics* out) {
+void AurocFromHistogram(const std::vector<std::int64_t>& positives, const std::vector<std::int64_t>& negatives,
+                        BinaryMetrics* out) {
   CHECK(positives.size() == negatives.size());
   PairCounter pairs;
   for (std::size_t bin = 0; bin < positives.size(); ++bin) {

@@ -44,7 +44,9 @@ struct Placed {
 Status BadHeader(const std::string& why) { return Fail(Code::kInvalid, "safetensors header: " + why); }
 
 Result<Placed> ReadTensor(const std::string& name, const Value& entry, std::uint64_t data_bytes) {
-  const auto refuse = [&](const std::string& why) { return Fail(Code::kInvalid, fmt::format("safetensors tensor '{}': {}", name, why)); };
+  const auto refuse = [&](const std::string& why) {
+    return Fail(Code::kInvalid, fmt::format("safetensors tensor '{}': {}", name, why));
+  };
   if (!entry.IsObject() || entry.AsObject().size() != 3) return refuse("expected dtype, shape and data_offsets");
   if (entry["dtype"].AsString() != "F32") return refuse("only dtype F32 is read here");
   if (!entry["shape"].IsArray() || entry["shape"].AsArray().size() > kMaxDimensions) return refuse("bad shape");
@@ -60,7 +62,8 @@ Result<Placed> ReadTensor(const std::string& name, const Value& entry, std::uint
   const auto& offsets = entry["data_offsets"].AsArray();
   if (offsets.size() != 2 || !offsets[0].IsInteger() || !offsets[1].IsInteger()) return refuse("bad data_offsets");
   const std::int64_t first = offsets[0].AsInteger(), last = offsets[1].AsInteger();
-  if (first < 0 || last < first || static_cast<std::uint64_t>(last) > data_bytes) return refuse("data_offsets lie outside the file");
+  if (first < 0 || last < first || static_cast<std::uint64_t>(last) > data_bytes)
+    return refuse("data_offsets lie outside the file");
   placed.first = static_cast<std::uint64_t>(first);
   placed.last = static_cast<std::uint64_t>(last);
   if (placed.last - placed.first != 4 * size) return refuse("data_offsets do not match the shape");
@@ -163,7 +166,8 @@ Result<ModelFile> ReadSafetensors(ByteView file) {
   const std::string_view json = Text(file.subspan(8, header_bytes));
   if (json.front() != '{') return Fail(Code::kInvalid, "not a safetensors file: the header is not a JSON object");
   const ByteView data = file.subspan(8 + header_bytes);
-  const Value header = TRY(ParseJson(json.substr(0, json.find_last_not_of(' ') + 1), {.bytes = kMaxHeaderBytes, .depth = 8}));
+  const Value header =
+      TRY(ParseJson(json.substr(0, json.find_last_not_of(' ') + 1), {.bytes = kMaxHeaderBytes, .depth = 8}));
   if (header.AsObject().size() > kMaxTensors) return Fail(Code::kInvalid, "safetensors header: too many tensors");
   ModelFile out;
   std::vector<Placed> tensors;

@@ -12,10 +12,14 @@ Value ListOf(const std::vector<std::string>& texts) { return Value(Value::Array(
 
 const char* Name(Plan::Privacy mode) {
   switch (mode) {
-    case Plan::Privacy::kNone: return "none";
-    case Plan::Privacy::kLocal: return "local";
-    case Plan::Privacy::kDistributed: return "distributed";
-    case Plan::Privacy::kHospital: break;
+    case Plan::Privacy::kNone:
+      return "none";
+    case Plan::Privacy::kLocal:
+      return "local";
+    case Plan::Privacy::kDistributed:
+      return "distributed";
+    case Plan::Privacy::kHospital:
+      break;
   }
   return "hospital";
 }
@@ -111,7 +115,8 @@ std::vector<std::string> DesignColumns(const Plan& plan) {
     const Column* column = plan.schema.Find(name);
     if (column == nullptr) continue;  // Only in a plan made by hand; the parser refuses it.
     if (column->type == Column::Type::kNumber) out.push_back(name);
-    for (std::size_t i = 1; i < column->levels.size(); ++i) out.push_back(fmt::format("{}={}", name, column->levels[i]));
+    for (std::size_t i = 1; i < column->levels.size(); ++i)
+      out.push_back(fmt::format("{}={}", name, column->levels[i]));
   }
   return out;
 }

@@ -12,20 +12,23 @@ namespace {
 constexpr std::size_t kMaxPlanBytes = 1 << 20, kMaxFeatures = 1024, kMaxDescribed = 512, kMaxDesignColumns = 1 << 16;
 constexpr std::uint32_t kMaxRounds = 100'000, kMaxAttempts = 10'000'000;
 
-std::uint32_t Small(Reader& r, const std::string& key, std::uint32_t least, std::uint32_t most, std::uint32_t fallback) {
+std::uint32_t Small(Reader& r, const std::string& key, std::uint32_t least, std::uint32_t most,
+                    std::uint32_t fallback) {
   return static_cast<std::uint32_t>(r.Integer(key, least, most, fallback));
 }
 
 std::string Plain(Reader& r, const std::string& key, std::size_t most) {
   std::string text = r.String(key);
-  if (!IsPlainText(text, most)) r.Refuse(key, fmt::format("must be at most {} bytes without line breaks and control characters", most));
+  if (!IsPlainText(text, most))
+    r.Refuse(key, fmt::format("must be at most {} bytes without line breaks and control characters", most));
   return text;
 }
 
 // Reads one plan; every function is one section. `read_file` is null for canonical bytes, which hold their schema.
 class PlanReader {
  public:
-  PlanReader(const Value& root, std::string_view file, const FileReader* read_file) : root_(root), file_(file), read_file_(read_file) {}
+  PlanReader(const Value& root, std::string_view file, const FileReader* read_file)
+      : root_(root), file_(file), read_file_(read_file) {}
 
   Result<Plan> Read() {
     TRY(Sections());
@@ -47,12 +50,15 @@ class PlanReader {
 
   Status Sections() {
     Reader r(root_, file_, "");
-    for (const char* name : {"study", "data", "preprocessing", "model", "training", "privacy", "aggregation", "evaluation", "describe"}) r.Take(name);
+    for (const char* name :
+         {"study", "data", "preprocessing", "model", "training", "privacy", "aggregation", "evaluation", "describe"})
+      r.Take(name);
     TRY(r.Finish());
     const bool describe = r.Has("describe"), train = r.Has("training");
     if (describe == train) {
-      return Fail(Code::kInvalid, file_ + (train ? ": [training] and [describe] are both there; a plan is one study, write two plans"
-                                                 : ": neither [training] nor [describe] is there; write one, it makes the task"));
+      return Fail(Code::kInvalid,
+                  file_ + (train ? ": [training] and [describe] are both there; a plan is one study, write two plans"
+                                 : ": neither [training] nor [describe] is there; write one, it makes the task"));
     }
     plan_.task = describe ? Plan::Task::kDescribe : Plan::Task::kTrain;
     for (const char* name : {"preprocessing", "model", "evaluation"}) {
@@ -72,13 +78,15 @@ class PlanReader {
     const bool describe = plan_.task == Plan::Task::kDescribe;
     plan_.rounds = Small(r, "rounds", 1, describe ? 1 : kMaxRounds, plan_.rounds);
     r.Take("maximum_attempts");  // Read last, when the number of sums is known.
-    plan_.round_deadline = r.ReadDuration("round_deadline", std::chrono::seconds(1), std::chrono::hours(24), plan_.round_deadline);
+    plan_.round_deadline =
+        r.ReadDuration("round_deadline", std::chrono::seconds(1), std::chrono::hours(24), plan_.round_deadline);
     return r.Finish();
   }
 
   Status ReadSchema(Reader& r) {
     const Value* schema = r.Take("schema");
-    if (schema == nullptr) r.Refuse("schema", "is required and not there; write the schema's file, like \"schema.toml\"");
+    if (schema == nullptr)
+      r.Refuse("schema", "is required and not there; write the schema's file, like \"schema.toml\"");
     if (schema != nullptr && schema->IsObject()) {
       plan_.schema = TRY(SchemaFromValue(*schema, file_));
     } else if (schema != nullptr && schema->IsString() && read_file_ != nullptr) {
@@ -97,6 +105,7 @@ class PlanReader {
 
   [[nodiscard]] std::vector<std::string> ColumnNames() const {
     std::vector<std::string> names;
+    names.reserve(plan_.schema.columns.size());
     for (const Column& column : plan_.schema.columns) names.push_back(column.name);
     return names;
   }
@@ -106,12 +115,14 @@ class PlanReader {
     const Column* column = plan_.schema.Find(name);
     if (column != nullptr) return column;
     const std::string near = Nearest(name, ColumnNames());
-    r.Refuse(key, fmt::format("{} is no column of the schema{}", Quoted(name), near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+    r.Refuse(key, fmt::format("{} is no column of the schema{}", Quoted(name),
+                              near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
     return nullptr;
   }
 
   void RefuseSpecial(Reader& r, const std::string& key, const std::string& name) {
-    if (name == plan_.schema.patient_id) r.Refuse(key, fmt::format("'{}' is the patient id, which is nobody's figure", name));
+    if (name == plan_.schema.patient_id)
+      r.Refuse(key, fmt::format("'{}' is the patient id, which is nobody's figure", name));
     if (name == plan_.schema.split_column) r.Refuse(key, fmt::format("'{}' is the split column", name));
   }
 
@@ -122,7 +133,8 @@ class PlanReader {
     for (const std::string& name : plan_.features) {
       if (!r.ok()) return;
       const Column* column = Declared(r, "features", name);
-      if (name == plan_.label) r.Refuse("features", fmt::format("'{}' is the label; a model that reads the answer learns nothing", name));
+      if (name == plan_.label)
+        r.Refuse("features", fmt::format("'{}' is the label; a model that reads the answer learns nothing", name));
       RefuseSpecial(r, "features", name);
       if (column != nullptr && column->type != Column::Type::kNumber && column->type != Column::Type::kCategory) {
         r.Refuse("features", fmt::format("'{}' is neither a number nor a category", name));
@@ -144,7 +156,8 @@ class PlanReader {
     if (r.ok()) {
       const Column* label = Declared(r, "label", plan_.label);
       if (label != nullptr && label->type != Column::Type::kLabel) {
-        r.Refuse("label", fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative", plan_.label));
+        r.Refuse("label",
+                 fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative", plan_.label));
       }
       CheckFeatures(r);
     }
@@ -171,13 +184,15 @@ class PlanReader {
     plan_.describe_columns = r.Strings("columns");
     plan_.describe_bins = Small(r, "bins", 2, 4096, plan_.describe_bins);
     if (plan_.describe_columns.empty()) r.Refuse("columns", "must name at least one column");
-    if (plan_.describe_columns.size() > kMaxDescribed) r.Refuse("columns", fmt::format("more than {} columns", kMaxDescribed));
+    if (plan_.describe_columns.size() > kMaxDescribed)
+      r.Refuse("columns", fmt::format("more than {} columns", kMaxDescribed));
     std::set<std::string> seen;
     for (const std::string& name : plan_.describe_columns) {
       if (!r.ok()) break;
       const Column* column = Declared(r, "columns", name);
       RefuseSpecial(r, "columns", name);
-      if (column != nullptr && column->type == Column::Type::kText) r.Refuse("columns", fmt::format("'{}' is text, which has no summary", name));
+      if (column != nullptr && column->type == Column::Type::kText)
+        r.Refuse("columns", fmt::format("'{}' is text, which has no summary", name));
       if (!seen.insert(name).second) r.Refuse("columns", fmt::format("'{}' is there twice", name));
     }
     return r.Finish();
@@ -198,8 +213,10 @@ class PlanReader {
     plan_.algorithm = r.Choice("algorithm", {"fedavg"}, plan_.algorithm);
     plan_.local_steps = Small(r, "local_steps", 0, 1'000'000, 0);
     plan_.local_epochs = Small(r, "local_epochs", 0, 10'000, plan_.local_steps == 0 ? 1 : 0);
-    if (plan_.local_epochs != 0 && plan_.local_steps != 0) r.Refuse("local_steps", "stands beside local_epochs; write one of them");
-    if (plan_.local_epochs == 0 && plan_.local_steps == 0) r.Refuse("local_epochs", "is 0 and so is local_steps; one of them must be at least 1");
+    if (plan_.local_epochs != 0 && plan_.local_steps != 0)
+      r.Refuse("local_steps", "stands beside local_epochs; write one of them");
+    if (plan_.local_epochs == 0 && plan_.local_steps == 0)
+      r.Refuse("local_epochs", "is 0 and so is local_steps; one of them must be at least 1");
     plan_.batch_size = Small(r, "batch_size", 1, 1'000'000, plan_.batch_size);
     plan_.learning_rate = r.Number("learning_rate", 1e-6, 100, plan_.learning_rate);
     plan_.l2 = r.Number("l2", 0, 1000, plan_.l2);
@@ -225,11 +242,13 @@ class PlanReader {
       if (!seen.insert(metric).second) r.Refuse("metrics", fmt::format("'{}' is there twice", metric));
     }
     plan_.evaluate_every = Small(r, "every", 0, kMaxRounds, 0);
-    if (plan_.evaluate_every > plan_.rounds) r.Refuse("every", fmt::format("is more than the {} rounds; write 0 for the end alone", plan_.rounds));
+    if (plan_.evaluate_every > plan_.rounds)
+      r.Refuse("every", fmt::format("is more than the {} rounds; write 0 for the end alone", plan_.rounds));
     r.Take("subgroups");
     if (r.Has("subgroups")) r.Refuse("subgroups", "this version evaluates no subgroups yet; take it out");
     plan_.per_hospital = r.Choice("per_hospital", {"local", "released"}, plan_.per_hospital);
-    if (plan_.per_hospital == "released") r.Refuse("per_hospital", "this version releases no figures of single hospitals yet; write \"local\"");
+    if (plan_.per_hospital == "released")
+      r.Refuse("per_hospital", "this version releases no figures of single hospitals yet; write \"local\"");
     return r.Finish();
   }
 
@@ -237,10 +256,11 @@ class PlanReader {
   Status NotYet(const std::string& section, const std::string& key, const std::string& value) {
     const Value::Place place = root_[section][key].place;
     const std::string at = place.line > 0 ? fmt::format("{}:{}:{}", file_, place.line, place.column) : file_;
-    return Fail(Code::kRefused,
-                fmt::format("{}: [{}] {} = \"{}\" is not there yet: this version runs only privacy.mode \"none\" with aggregation.profile \"visible\". "
-                            "The plan is refused as it is and nothing was weakened; write those two, knowing what they do not protect, or wait",
-                            at, section, key, value));
+    return Fail(Code::kRefused, fmt::format("{}: [{}] {} = \"{}\" is not there yet: this version runs only "
+                                            "privacy.mode \"none\" with aggregation.profile \"visible\". "
+                                            "The plan is refused as it is and nothing was weakened; write those two, "
+                                            "knowing what they do not protect, or wait",
+                                            at, section, key, value));
   }
 
   Status Privacy() {
@@ -248,7 +268,8 @@ class PlanReader {
     const std::string mode = r.Choice("mode", {"none", "local", "distributed", "hospital"});
     for (const char* key : {"epsilon", "delta", "clip", "noise_multiplier"}) {
       r.Take(key);
-      if (mode == "none" && r.Has(key)) r.Refuse(key, fmt::format("{} has no meaning with mode none; take it out, or write another mode", key));
+      if (mode == "none" && r.Has(key))
+        r.Refuse(key, fmt::format("{} has no meaning with mode none; take it out, or write another mode", key));
     }
     TRY(r.Finish());
     if (mode != "none") return NotYet("privacy", "mode", mode);
@@ -260,7 +281,8 @@ class PlanReader {
     Reader r = Section("aggregation");
     const std::string profile = r.Choice("profile", {"secure", "visible"});
     plan_.rule = r.Choice("rule", {"mean"}, plan_.rule);
-    plan_.dropouts = r.Choice("dropouts", {"restart", "recover"}, "recover") == "restart" ? Plan::Dropouts::kRestart : Plan::Dropouts::kRecover;
+    plan_.dropouts = r.Choice("dropouts", {"restart", "recover"}, "recover") == "restart" ? Plan::Dropouts::kRestart
+                                                                                          : Plan::Dropouts::kRecover;
     plan_.tolerated_dropouts = Small(r, "tolerated_dropouts", 0, 10'000, plan_.tolerated_dropouts);
     plan_.colluders = Small(r, "colluders", 1, 10'000, plan_.colluders);
     TRY(r.Finish());
@@ -292,7 +314,8 @@ Result<Plan> ParsePlanToml(std::string_view toml, std::string_view name, const F
   const Value root = TRY(ParseToml(toml, name));
   Plan plan = TRY(PlanReader(root, name, &read_file).Read());
   if (const std::size_t bytes = Canonical(plan).size(); bytes > kMaxPlanBytes) {
-    return Fail(Code::kInvalid, fmt::format("{}: the plan with its schema is {} bytes, over the limit of {}", name, bytes, kMaxPlanBytes));
+    return Fail(Code::kInvalid, fmt::format("{}: the plan with its schema is {} bytes, over the limit of {}", name,
+                                            bytes, kMaxPlanBytes));
   }
   return plan;
 }

@@ -1,5 +1,6 @@
 // What a hospital's board reads before it says yes.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -26,10 +27,18 @@ std::string ColumnLine(const Plan& plan, const std::string& name) {
   std::string out = "  * " + name;
   if (!column->meaning.empty()) out += " (" + column->meaning + ")";
   switch (column->type) {
-    case Column::Type::kNumber: out += fmt::format(": a number from {} to {}{}", Plain(column->minimum), Plain(column->maximum), unit); break;
-    case Column::Type::kCategory: out += ": one of " + Joined(column->levels); break;
-    case Column::Type::kLabel: out += fmt::format(": yes is {}, no is {}", Joined(column->positive), Joined(column->negative)); break;
-    case Column::Type::kText: out += ": text"; break;
+    case Column::Type::kNumber:
+      out += fmt::format(": a number from {} to {}{}", Plain(column->minimum), Plain(column->maximum), unit);
+      break;
+    case Column::Type::kCategory:
+      out += ": one of " + Joined(column->levels);
+      break;
+    case Column::Type::kLabel:
+      out += fmt::format(": yes is {}, no is {}", Joined(column->positive), Joined(column->negative));
+      break;
+    case Column::Type::kText:
+      out += ": text";
+      break;
   }
   return out + "\n";
 }
@@ -51,9 +60,11 @@ std::string WarningBox(const Plan& plan) {
 
 std::string Heading(const Plan& plan) {
   const char* task = plan.task == Plan::Task::kDescribe ? "describe the patients" : "train a model to predict";
-  std::string out = fmt::format("STUDY  {} (run {})\n  asked by      {}\n  purpose       {}\n", plan.name, plan.run, plan.researcher, plan.purpose);
+  std::string out = fmt::format("STUDY  {} (run {})\n  asked by      {}\n  purpose       {}\n", plan.name, plan.run,
+                                plan.researcher, plan.purpose);
   out += fmt::format("  what it does  {}", task);
-  if (plan.task == Plan::Task::kTrain) out += fmt::format(" '{}' ({} regression by {})", plan.label, plan.model, plan.algorithm);
+  if (plan.task == Plan::Task::kTrain)
+    out += fmt::format(" '{}' ({} regression by {})", plan.label, plan.model, plan.algorithm);
   out += fmt::format("\n  data set      {}\n  identity      {}\n\n", plan.dataset, plan.id().Hex());
   return out;
 }
@@ -64,30 +75,45 @@ std::string Columns(const Plan& plan) {
   if (!describe) out += ColumnLine(plan, plan.label);
   for (const std::string& name : describe ? plan.describe_columns : plan.features) out += ColumnLine(plan, name);
   out += "  No other column is used";
+  std::vector<std::string> inside;
   if (plan.schema.patient_id != "row") {
-    out += fmt::format(" (but '{}', which tells patients apart inside the hospital and never leaves)", plan.schema.patient_id);
+    inside.push_back(fmt::format("'{}', which tells patients apart", plan.schema.patient_id));
   }
+  if (plan.use_split_column) {
+    inside.push_back(fmt::format("'{}', which marks the patients held back", plan.schema.split_column));
+  }
+  if (!inside.empty()) out += fmt::format(" (but, inside the hospital only, {})", fmt::join(inside, " and "));
   return out + ".\n\n";
 }
 
 std::string WhatLeaves(const Plan& plan) {
-  std::string out = fmt::format("WHAT LEAVES THE HOSPITAL: {}, and nothing else. No patient's row leaves.\n", Many(TotalSums(plan), "sum"));
+  std::string out = fmt::format("WHAT LEAVES THE HOSPITAL: {}, and nothing else. No patient's row leaves.\n",
+                                Many(TotalSums(plan), "sum"));
   if (plan.task == Plan::Task::kDescribe) {
-    out += fmt::format("  * 1 sum: for each column the number of patients and of missing values; for a number its mean, standard\n"
-                       "    deviation and a histogram of {} bins; for a category or label the count of each value.\n",
-                       plan.describe_bins);
+    out += fmt::format(
+        "  * 1 sum: for each column the number of patients and of missing values; for a number its mean, standard\n"
+        "    deviation and a histogram of {} bins; for a category or label the count of each value.\n",
+        plan.describe_bins);
   } else {
     const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
     const std::uint32_t evaluations = TotalSums(plan) - moments - plan.rounds;
-    if (moments > 0) out += "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to one scale.\n";
-    out += fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n", Many(plan.rounds, "sum"),
-                       Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
-    out += fmt::format("  * {}: how good the model is on patients held back ({}), as counts and histograms of its scores.\n",
-                       Many(evaluations, "sum"), Joined(plan.metrics));
-    out += plan.use_split_column ? fmt::format("    Held back are the patients that column '{}' marks as test.\n", plan.schema.split_column)
-                                 : fmt::format("    Held back is a share of {} of the patients, drawn by a hash of the patient id.\n", Plain(plan.test_fraction));
+    if (moments > 0)
+      out +=
+          "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to "
+          "one scale.\n";
+    out += fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n",
+                       Many(plan.rounds, "sum"), Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
+    out += fmt::format(
+        "  * {}: how good the model is on patients held back ({}), as counts and histograms of its scores.\n",
+        Many(evaluations, "sum"), Joined(plan.metrics));
+    out +=
+        plan.use_split_column
+            ? fmt::format("    Held back are the patients that column '{}' marks as test.\n", plan.schema.split_column)
+            : fmt::format("    Held back is a share of {} of the patients, drawn by a hash of the patient id.\n",
+                          Plain(plan.test_fraction));
   }
-  out += fmt::format("  A sum that fails is tried again, at most {} in all; the hospital's ledger counts each.\n\n", Many(plan.maximum_attempts, "attempt"));
+  out += fmt::format("  A sum that fails is tried again, at most {} in all; the hospital's ledger counts each.\n\n",
+                     Many(plan.maximum_attempts, "attempt"));
   return out;
 }
 
@@ -96,24 +122,29 @@ std::string WhoSees(const Plan& plan) {
   out += plan.profile == Plan::Profile::kVisible
              ? "  * The coordinator: the sums AND THIS HOSPITAL'S OWN CONTRIBUTION to each of them.\n"
              : "  * The coordinator: the sums, not this hospital's contribution.\n";
-  out += "  * The other hospitals and the researcher: the sums and what is computed from them (model, figures, tables).\n";
-  out += fmt::format("  At least {} must contribute, else there is no sum; at least {} must be here, checked once at approval.\n\n",
-                     Many(plan.minimum_hospitals, "hospital"), Many(plan.minimum_patients, "patient"));
+  out +=
+      "  * The other hospitals and the researcher: the sums and what is computed from them (model, figures, tables).\n";
+  out += fmt::format(
+      "  At least {} must contribute, else there is no sum; at least {} must be here, checked once at approval.\n\n",
+      Many(plan.minimum_hospitals, "hospital"), Many(plan.minimum_patients, "patient"));
   return out;
 }
 
 std::string NotProtected(const Plan& plan) {
   std::string out = "WHAT IS NOT PROTECTED\n";
   if (plan.privacy == Plan::Privacy::kNone) {
-    out += "  * There is no differential privacy: from the model or the sums one may learn whether a patient took part,\n"
-           "    and with enough other knowledge something about that patient.\n";
+    out +=
+        "  * There is no differential privacy: from the model or the sums one may learn whether a patient took part,\n"
+        "    and with enough other knowledge something about that patient.\n";
   }
   if (plan.profile == Plan::Profile::kVisible) {
     out += "  * The coordinator is trusted: it sees each contribution, and it adds them up.\n";
   }
   out += "  * A coordinator that lies can steer the model: it may send a model made to draw out particular patients.\n";
   if (plan.rounds > 1) {
-    out += "  * Differences between successive rounds are not protected: a hospital or patient that comes or goes shows in them.\n";
+    out +=
+        "  * Differences between successive rounds are not protected: a hospital or patient that comes or goes shows "
+        "in them.\n";
   }
   out += "  * With few hospitals the others can subtract their own figures; of two, each learns the other's.\n\n";
   return out;
@@ -121,11 +152,12 @@ std::string NotProtected(const Plan& plan) {
 
 std::string HowToAnswer(const Plan& plan) {
   const std::string id = plan.id().Hex().substr(0, 12);
-  return fmt::format("YES OR NO\n"
-                     "  Nothing is computed here until an officer of this hospital approves. A changed byte is another study.\n"
-                     "  to refuse:   consilium-node plan reject DIR {0}\n"
-                     "  to approve:  consilium-node plan approve DIR {0}\n",
-                     id);
+  return fmt::format(
+      "YES OR NO\n"
+      "  Nothing is computed here until an officer of this hospital approves. A changed byte is another study.\n"
+      "  to refuse:   consilium-node plan reject DIR {0}\n"
+      "  to approve:  consilium-node plan approve DIR {0}\n",
+      id);
 }
 
 }  // namespace
@@ -139,7 +171,8 @@ std::string Warning(const Plan& plan) {
 }
 
 std::string Summary(const Plan& plan) {
-  return WarningBox(plan) + Heading(plan) + Columns(plan) + WhatLeaves(plan) + WhoSees(plan) + NotProtected(plan) + HowToAnswer(plan);
+  return WarningBox(plan) + Heading(plan) + Columns(plan) + WhatLeaves(plan) + WhoSees(plan) + NotProtected(plan) +
+         HowToAnswer(plan);
 }
 
 }  // namespace consilium

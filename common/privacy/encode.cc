@@ -75,22 +75,26 @@ Result<Bytes> Encode(const Query& query, const RawContribution& raw, EncodeRepor
     return Fail(Code::kInvalid, "the query does not end in the block that counts");
   }
   if (raw.blocks.size() + 1 != query.blocks.size()) {
-    return Fail(Code::kInvalid, fmt::format("the contribution has {} blocks where the query has {}", raw.blocks.size(), query.blocks.size() - 1));
+    return Fail(Code::kInvalid, fmt::format("the contribution has {} blocks where the query has {}", raw.blocks.size(),
+                                            query.blocks.size() - 1));
   }
   const double limit = std::ldexp(1.0, query.ring == Ring::kU32 ? 31 : 63);
   for (std::size_t i = 0; i < raw.blocks.size(); ++i) {
     const Block& block = query.blocks[i];
     if (raw.blocks[i].size() != block.length) {
-      return Fail(Code::kInvalid, fmt::format("block {} has {} values where the query has {}", Quoted(block.name), raw.blocks[i].size(), block.length));
+      return Fail(Code::kInvalid, fmt::format("block {} has {} values where the query has {}", Quoted(block.name),
+                                              raw.blocks[i].size(), block.length));
     }
     if (!(block.bound > 0 && std::rint(std::ldexp(block.bound, block.scale_log2)) < limit)) {
-      return Fail(Code::kInvalid, fmt::format("block {}: its bound at its scale is beyond the ring", Quoted(block.name)));
+      return Fail(Code::kInvalid,
+                  fmt::format("block {}: its bound at its scale is beyond the ring", Quoted(block.name)));
     }
   }
   EncodeReport unread;
   if (report == nullptr) report = &unread;
   *report = {};
-  return query.ring == Ring::kU32 ? EncodeAll<std::uint32_t>(query, raw, report) : EncodeAll<std::uint64_t>(query, raw, report);
+  return query.ring == Ring::kU32 ? EncodeAll<std::uint32_t>(query, raw, report)
+                                  : EncodeAll<std::uint64_t>(query, raw, report);
 }
 
 void AddWords(Ring ring, std::span<std::uint8_t> sum, ByteView addend) {

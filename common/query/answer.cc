@@ -45,7 +45,8 @@ Digest AnswerDigest(const Digest& query_hash, const std::vector<std::uint32_t>& 
 
 Result<Answer> Answer::Create(const Query& query, std::vector<std::uint32_t> survivors, Bytes words) {
   if (words.size() != query.WireBytes()) {
-    return Fail(Code::kProtocol, fmt::format("the answer has {} bytes where its query has {}", words.size(), query.WireBytes()));
+    return Fail(Code::kProtocol,
+                fmt::format("the answer has {} bytes where its query has {}", words.size(), query.WireBytes()));
   }
   if (query.blocks.empty() || query.blocks.back().name != kCountBlock || query.blocks.back().length != 1) {
     return Fail(Code::kProtocol, "the answer's query does not end in the block that counts");
@@ -59,7 +60,8 @@ Result<Answer> Answer::Create(const Query& query, std::vector<std::uint32_t> sur
   answer.words_ = std::move(words);
   const std::int64_t counted = answer.Integers(kCountBlock).front();
   if (answer.survivors_.empty() || counted != static_cast<std::int64_t>(answer.survivors_.size())) {
-    return Fail(Code::kProtocol, fmt::format("the answer counts {} contributors where {} are named", counted, answer.survivors_.size()));
+    return Fail(Code::kProtocol,
+                fmt::format("the answer counts {} contributors where {} are named", counted, answer.survivors_.size()));
   }
   answer.digest_ = AnswerDigest(HashOf(query), answer.survivors_, BlobRoot(answer.words_));
   return answer;

@@ -41,8 +41,9 @@ int BitLength(unsigned __int128 v) {
 }
 
 bool IsName(std::string_view name, std::size_t most) {
-  return !name.empty() && name.size() <= most &&
-         std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return !name.empty() && name.size() <= most && std::none_of(name.begin(), name.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
 }
 // One contribution alone cannot wrap; ldexp by a power of two is exact.
 bool FitsRing(Ring ring, double bound, int scale) { return std::ldexp(bound, scale) < std::ldexp(1.0, Bits(ring) - 1); }
@@ -69,7 +70,8 @@ Result<Block> BlockFrom(const Value& value, Ring ring) {
   block.scale_log2 = static_cast<int>(r.Integer("scale_log2", kMinScaleLog2, kMaxScaleLog2));
   block.sigma = static_cast<std::uint64_t>(r.Integer("sigma", 0, (std::int64_t{1} << 53) - 1));
   if (!IsName(block.name, kMaxNameBytes)) r.Refuse("name", "must be 1 to 128 bytes without control characters");
-  if (r.ok() && !FitsRing(ring, block.bound, block.scale_log2)) r.Refuse("scale_log2", "one saturated value would wrap the ring");
+  if (r.ok() && !FitsRing(ring, block.bound, block.scale_log2))
+    r.Refuse("scale_log2", "one saturated value would wrap the ring");
   if (auto status = r.Finish(); !status) return std::unexpected(status.error());
   return block;
 }
@@ -88,7 +90,8 @@ Status ReadBlocks(const Value& list, Query* query) {
       return Fail(Code::kInvalid, "query: two blocks are named " + Quoted(query->blocks.back().name));
     }
   }
-  if (total > kMaxCoordinates) return Fail(Code::kInvalid, fmt::format("query: {} coordinates are more than {}", total, kMaxCoordinates));
+  if (total > kMaxCoordinates)
+    return Fail(Code::kInvalid, fmt::format("query: {} coordinates are more than {}", total, kMaxCoordinates));
   if (query->blocks.back() != ContributorsBlock()) {
     return Fail(Code::kInvalid, fmt::format("query: the last block must be '{}', which counts", kCountBlock));
   }

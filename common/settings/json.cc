@@ -15,7 +15,9 @@ constexpr std::int64_t kTwo53 = std::int64_t{1} << 53;
 
 // The length of the well-formed UTF-8 sequence at `at` (Unicode table 3-7), 0 when there is none.
 std::size_t SequenceLength(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) -> unsigned { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U; };
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+  };
   const auto tail = [&](std::size_t i) { return (byte(i) & 0xc0U) == 0x80U; };
   const unsigned first = byte(0), second = byte(1);
   if (first < 0x80) return 1;
@@ -46,14 +48,29 @@ void WriteString(std::string_view text, std::string& out) {
       continue;
     }
     switch (text[i++]) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default: fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
     }
   }
   out += '"';
@@ -183,7 +200,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     const std::string_view text = e.what();
     const std::size_t cut = text.find("syntax error");
     where = position;
-    return Stop(std::string(cut == text.npos ? text.substr(text.rfind("] ") == text.npos ? 0 : text.rfind("] ") + 2) : text.substr(cut)));
+    return Stop(std::string(cut == text.npos ? text.substr(text.rfind("] ") == text.npos ? 0 : text.rfind("] ") + 2)
+                                             : text.substr(cut)));
   }
 
  private:
@@ -195,7 +213,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   bool Large(double v, const std::string& text) {
     std::string canonical;
     WriteDouble(v, canonical);
-    return canonical == text ? Put(Value(v)) : Stop("the integer " + Quoted(text) + " is beyond 2^53; write it as a string");
+    return canonical == text ? Put(Value(v))
+                             : Stop("the integer " + Quoted(text) + " is beyond 2^53; write it as a string");
   }
   Value* Place(Value value) {
     if (open_.empty()) {
@@ -284,7 +303,8 @@ Result<Value> ParseJson(std::string_view text, ParseLimits limits) {
   const char* furthest = text.data();
   bool good = false;
   try {
-    good = nlohmann::json::sax_parse(CountingIterator(text.data(), &furthest), CountingIterator(text.data() + text.size(), &furthest), &builder);
+    good = nlohmann::json::sax_parse(CountingIterator(text.data(), &furthest),
+                                     CountingIterator(text.data() + text.size(), &furthest), &builder);
   } catch (const std::exception& e) {
     builder.why = e.what();
   }

@@ -149,7 +149,9 @@ Duration Reader::ReadDuration(const std::string& key, Duration least, Duration m
   } else if (!duration) {
     Fault(*value, key, duration.error().what);
   } else if (*duration < least || *duration > most) {
-    Fault(*value, key, fmt::format("must be between {} and {}, got {}", DurationText(least), DurationText(most), DurationText(*duration)));
+    Fault(*value, key,
+          fmt::format("must be between {} and {}, got {}", DurationText(least), DurationText(most),
+                      DurationText(*duration)));
   } else {
     return *duration;
   }
@@ -171,7 +173,8 @@ Status Reader::Finish() {
     const std::string near = Nearest(key, known_);
     if (error_ && near != absent_) continue;
     std::string what = fmt::format("{}{}unknown key {}", At(member.place), section_.empty() ? "" : ": ", Quoted(key));
-    what += near.empty() ? fmt::format("; known are {}", fmt::join(known_, ", ")) : fmt::format("; did you mean '{}'?", near);
+    what += near.empty() ? fmt::format("; known are {}", fmt::join(known_, ", "))
+                         : fmt::format("; did you mean '{}'?", near);
     return Fail(Code::kInvalid, what);
   }
   if (error_) return std::unexpected(*error_);

@@ -1,12 +1,11 @@
 // TOML through toml++: its exceptions and its tree stop here.
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <cmath>
 #include <sstream>
 
 #include "common/settings/value.h"
-// The library after ours: it redefines nothing of theirs.
-#include <toml++/toml.h>
 
 namespace consilium {
 namespace {
@@ -22,7 +21,8 @@ struct Converter {
   int depth;
 
   [[nodiscard]] std::unexpected<Error> Wrong(const toml::node& node, const std::string& why) const {
-    return Fail(Code::kInvalid, fmt::format("{}:{}:{}: {}", name, node.source().begin.line, node.source().begin.column, why));
+    return Fail(Code::kInvalid,
+                fmt::format("{}:{}:{}: {}", name, node.source().begin.line, node.source().begin.column, why));
   }
 
   Result<Value> Scalar(const toml::node& node) const {
@@ -67,6 +67,27 @@ struct Converter {
   }
 };
 
+// The index of the last character of the string that opens at `i`; counts the lines it passes.
+std::size_t EndOfString(std::string_view text, std::size_t i, int* line) {
+  const char quote = text[i];
+  const std::string_view three = text.substr(i, 3);
+  const bool multi = three.size() == 3 && three[1] == quote && three[2] == quote;
+  for (i += multi ? 3 : 1; i < text.size(); ++i) {
+    if (text[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (text[i] == quote && !multi) {
+      return i;
+    } else if (text[i] == quote && text.substr(i, 3) == three) {
+      i += 2;
+      for (int more = 0; more < 2 && i + 1 < text.size() && text[i + 1] == quote; ++more) ++i;  // """a"""" ends in one.
+      return i;
+    }
+    if (i < text.size() && text[i] == '\n') ++*line;
+    if (i < text.size() && text[i] == '\n' && !multi) return i;  // No TOML; the library says so.
+  }
+  return text.size();
+}
+
 // The library nests one table per part of a dotted key, without a limit, and frees them by recursion. Returns the
 // line with a key of more than `depth` parts, else 0. Strings and comments are skipped.
 int OverlongKey(std::string_view text, int depth) {
@@ -74,20 +95,7 @@ int OverlongKey(std::string_view text, int depth) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '"' || c == '\'') {
-      const std::string_view three = text.substr(i, 3);
-      const bool multi = three.size() == 3 && three[1] == c && three[2] == c;
-      i += multi ? 3 : 1;
-      for (; i < text.size(); ++i) {
-        if (text[i] == '\\' && c == '"') {
-          ++i;
-        } else if (text[i] == c && (!multi || text.substr(i, 3) == three)) {
-          break;
-        } else if (text[i] == '\n' && !multi) {
-          break;
-        }
-        if (i < text.size() && text[i] == '\n') ++line;
-      }
-      if (multi) i += 2;
+      i = EndOfString(text, i, &line);
     } else if (c == '#') {
       i = std::min(text.find('\n', i), text.size()) - 1;
     } else if (c == '\n' || c == '=' || c == ',' || c == '{') {

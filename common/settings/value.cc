@@ -25,7 +25,8 @@ struct Unit {
   std::string_view name;
   std::int64_t microseconds;
 };
-constexpr std::array<Unit, 5> kUnits = {{{"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1000}, {"us", 1}}};
+constexpr std::array<Unit, 5> kUnits = {
+    {{"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1000}, {"us", 1}}};
 
 std::string Folded(std::string_view word) {
   std::string out(word);
@@ -133,7 +134,8 @@ Result<Duration> ParseDuration(std::string_view text) {
       if (name == unit.name && !__builtin_mul_overflow(count, unit.microseconds, &total)) return Duration(total);
     }
   }
-  return Fail(Code::kInvalid, fmt::format("{} is not a duration; write a whole number and h, m, s or ms, like \"90s\"", Quoted(text)));
+  return Fail(Code::kInvalid,
+              fmt::format("{} is not a duration; write a whole number and h, m, s or ms, like \"90s\"", Quoted(text)));
 }
 
 std::string Quoted(std::string_view text) {

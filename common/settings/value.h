@@ -68,7 +68,7 @@ class Value {
 };
 
 // RFC 8785: sorted keys, no white space, shortest round-trip numbers (1.0 is written 1). NaN, Inf and integers beyond
-// 2^53 are CHECK failures; bytes that are not UTF-8 become U+FFFD.
+// 2^53 are CHECK failures; bytes that are not UTF-8 become U+FFFD (keys are UTF-8, or two could become one).
 std::string CanonicalJson(const Value& value);
 // The same content, indented by two, for people.
 std::string PrettyJson(const Value& value);
@@ -119,7 +119,7 @@ class Reader {
 
  private:
   const Value* Find(const std::string& key, bool required);
-  std::string At(const Value::Place& place) const;
+  [[nodiscard]] std::string At(const Value::Place& place) const;
   void Fault(const Value& at, const std::string& key, const std::string& why);
   std::optional<std::vector<std::string>> StringList(const std::string& key, const Value& value);
   const Value& object_;

@@ -186,7 +186,8 @@ struct Listener::Impl {
       const Owner before{arrival.peer, session->counter};
       const int descriptor = session->descriptor;
       Lose(arrival.peer, session, "replaced by a newer connection");
-      if (const auto at = owners.find(descriptor); at != owners.end() && at->second == before) Cut(descriptor);
+      const auto at = owners.find(descriptor);
+      if (descriptor != arrival.descriptor && at != owners.end() && at->second == before) Cut(descriptor);
     }
     const auto former = owners.find(arrival.descriptor);
     if (former != owners.end()) OnClosed(arrival.descriptor);  // Its end was not told in time.
@@ -194,7 +195,7 @@ struct Listener::Impl {
     session->counter = *arrival.counter;
     session->descriptor = arrival.descriptor;
     session->up = true;
-    owners[arrival.descriptor] = {arrival.peer, session->counter};
+    if (arrival.descriptor >= 0) owners[arrival.descriptor] = {arrival.peer, session->counter};
     events.emplace_back(PeerConnected{arrival.peer});
   }
 

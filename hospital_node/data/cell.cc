@@ -10,7 +10,9 @@
 namespace consilium::node {
 namespace {
 
-std::string Listed(const std::vector<std::string>& values) { return fmt::format("\"{}\"", fmt::join(values, "\", \"")); }
+std::string Listed(const std::vector<std::string>& values) {
+  return fmt::format("\"{}\"", fmt::join(values, "\", \""));
+}
 
 std::string Range(const Column& column) {
   const std::string unit = column.unit.empty() ? "" : " " + column.unit;
@@ -63,7 +65,10 @@ int CellReader::IndexOf(const std::vector<Code>& codes, std::string_view text, c
 }
 
 CellReader::CellReader(const Column& column, const std::vector<std::string>& missing_everywhere)
-    : column_(column), levels_(Codes(column.levels)), positive_(Codes(column.positive)), negative_(Codes(column.negative)) {
+    : column_(column),
+      levels_(Codes(column.levels)),
+      positive_(Codes(column.positive)),
+      negative_(Codes(column.negative)) {
   missing_ = Codes(missing_everywhere);
   for (Code& code : Codes(column.missing)) missing_.push_back(std::move(code));
 }
@@ -77,10 +82,14 @@ CellReader::Cell CellReader::Read(std::string_view field) const {
     return cell;
   }
   switch (column_.type) {
-    case Column::Type::kNumber: return ReadNumber(number, text);
-    case Column::Type::kLabel: return ReadLabel(number, text);
-    case Column::Type::kCategory: return ReadCategory(number, text);
-    case Column::Type::kText: break;
+    case Column::Type::kNumber:
+      return ReadNumber(number, text);
+    case Column::Type::kLabel:
+      return ReadLabel(number, text);
+    case Column::Type::kCategory:
+      return ReadCategory(number, text);
+    case Column::Type::kText:
+      break;
   }
   return {};
 }
@@ -95,7 +104,8 @@ CellReader::Cell CellReader::ReadNumber(const std::optional<double>& number, std
   }
   if (*number < column_.minimum || *number > column_.maximum) {
     cell.fault = *number < column_.minimum ? "a number below the declared range" : "a number above the declared range";
-    cell.mend = fmt::format("the schema allows {}; mend the value or its unit, or declare the code as missing", Range(column_));
+    cell.mend =
+        fmt::format("the schema allows {}; mend the value or its unit, or declare the code as missing", Range(column_));
     return cell;
   }
   cell.number = *number;
@@ -108,7 +118,8 @@ CellReader::Cell CellReader::ReadLabel(const std::optional<double>& number, std:
     cell.number = 1;
   } else if (IndexOf(negative_, text, number) < 0) {
     cell.fault = text.empty() ? "an empty label" : "a label that is neither positive nor negative";
-    cell.mend = fmt::format("the schema knows {} as positive and {} as negative", Listed(column_.positive), Listed(column_.negative));
+    cell.mend = fmt::format("the schema knows {} as positive and {} as negative", Listed(column_.positive),
+                            Listed(column_.negative));
   }
   return cell;
 }
@@ -118,7 +129,8 @@ CellReader::Cell CellReader::ReadCategory(const std::optional<double>& number, s
   cell.level = IndexOf(levels_, text, number);
   if (cell.level < 0) {
     cell.fault = text.empty() ? "an empty field where a category is expected" : "an unknown category";
-    cell.mend = fmt::format("the schema knows {}; mend the value, or declare it as a level or as missing", Listed(column_.levels));
+    cell.mend = fmt::format("the schema knows {}; mend the value, or declare it as a level or as missing",
+                            Listed(column_.levels));
   }
   return cell;
 }

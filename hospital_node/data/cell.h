@@ -22,8 +22,8 @@ class CellReader {
  public:
   struct Cell {
     bool missing = false;
-    double number = 0;       // Number, label.
-    int level = -1;          // Category.
+    double number = 0;        // Number, label.
+    int level = -1;           // Category.
     std::string fault, mend;  // Not empty when the value is wrong.
   };
   CellReader(const Column& column, const std::vector<std::string>& missing_everywhere);

@@ -17,7 +17,8 @@ Result<CsvReader> CsvReader::Open(const std::string& path, char delimiter) {
   if (!std::filesystem::is_regular_file(path, error)) return Fail(Code::kInvalid, fmt::format("{}: not a file", path));
   std::FILE* file = std::fopen(path.c_str(), "rbe");
   if (file == nullptr) {
-    return Fail(Code::kIo, fmt::format("{}: cannot be opened ({}); let the node's user read it", path, std::strerror(errno)));
+    return Fail(Code::kIo,
+                fmt::format("{}: cannot be opened ({}); let the node's user read it", path, std::strerror(errno)));
   }
   CsvReader reader(path, delimiter, file);
   reader.SkipByteOrderMark();
@@ -68,7 +69,10 @@ Status CsvReader::ReadQuoted(std::string* field) {
   Take();
   while (true) {
     const int c = Take();
-    if (c == kEnd) return Fail(Code::kInvalid, fmt::format("{}:{}: a quoted field opens here and is never closed; add the missing '\"'", path_, opened));
+    if (c == kEnd)
+      return Fail(
+          Code::kInvalid,
+          fmt::format("{}:{}: a quoted field opens here and is never closed; add the missing '\"'", path_, opened));
     if (c == '"') {
       if (Peek() != '"') return {};
       Take();
@@ -84,7 +88,9 @@ Status CsvReader::ReadPlain(std::string* field) {
     const int c = Peek();
     if (c == kEnd || c == '\n' || c == static_cast<unsigned char>(delimiter_)) return {};
     if (c == '\r') return Fault("a carriage return without a line feed; save the file with LF or CRLF line ends");
-    if (c == '"') return Fault("a '\"' inside a field that does not start with one; quote the whole field and double the '\"' in it");
+    if (c == '"')
+      return Fault(
+          "a '\"' inside a field that does not start with one; quote the whole field and double the '\"' in it");
     if (c == 0) return Fault("a zero byte: this is no text file; export it as CSV in UTF-8");
     if (field->size() == kMaxFieldBytes) return Fault("a field longer than 1 MiB; is the delimiter right?");
     field->push_back(static_cast<char>(Take()));
@@ -100,7 +106,8 @@ Result<bool> CsvReader::Next(std::vector<std::string>* fields) {
   while (more) {
     if (fields->size() == kMaxFields) return Fault("more than 4096 columns; is the delimiter right?");
     std::string& field = fields->emplace_back();
-    if (Status read = Peek() == '"' ? ReadQuoted(&field) : ReadPlain(&field); !read) return std::unexpected(read.error());
+    if (Status read = Peek() == '"' ? ReadQuoted(&field) : ReadPlain(&field); !read)
+      return std::unexpected(read.error());
     const int after = Peek();
     if (after != kEnd && after != '\n' && after != static_cast<unsigned char>(delimiter_)) {
       return Fault("text after a closing '\"'; put a delimiter there, or double the '\"' inside the field");
@@ -108,7 +115,8 @@ Result<bool> CsvReader::Next(std::vector<std::string>* fields) {
     more = after == static_cast<unsigned char>(delimiter_);
     Take();
   }
-  if (std::ferror(file_.get()) != 0) return Fail(Code::kIo, fmt::format("{}: cannot be read ({})", path_, std::strerror(errno)));
+  if (std::ferror(file_.get()) != 0)
+    return Fail(Code::kIo, fmt::format("{}: cannot be read ({})", path_, std::strerror(errno)));
   return found;
 }
 

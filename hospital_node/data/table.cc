@@ -52,7 +52,9 @@ class TableReader {
       if (Status row = ReadRow(csv, positions, fields); !row) return row;
     }
     if (table_.rows() == before && problems_.empty()) {
-      return Fail(Code::kInvalid, fmt::format("{}: {}", path, schema_.header ? "has a header but no rows of data" : "the file is empty"));
+      return Fail(
+          Code::kInvalid,
+          fmt::format("{}: {}", path, schema_.header ? "has a header but no rows of data" : "the file is empty"));
     }
     table_.files.push_back(path);
     return {};
@@ -70,13 +72,15 @@ class TableReader {
     Names names = schema_.file_columns;
     if (schema_.header) {
       names.clear();
-      if (!TRY(csv->Next(&names))) return Fail(Code::kInvalid, fmt::format("{}: the file is empty; expected a header line and rows", csv->path()));
+      if (!TRY(csv->Next(&names)))
+        return Fail(Code::kInvalid, fmt::format("{}: the file is empty; expected a header line and rows", csv->path()));
       for (std::string& name : names) name = std::string(Trim(name));
     }
     std::map<std::string, std::size_t> where;
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!where.emplace(names[i], i).second && !names[i].empty()) {
-        return Fail(Code::kInvalid, fmt::format("{}:{}: column \"{}\" is there twice; rename one", csv->path(), csv->line(), names[i]));
+        return Fail(Code::kInvalid,
+                    fmt::format("{}:{}: column \"{}\" is there twice; rename one", csv->path(), csv->line(), names[i]));
       }
     }
     Positions out;
@@ -88,15 +92,18 @@ class TableReader {
     return out;
   }
 
-  Result<std::size_t> Locate(const std::map<std::string, std::size_t>& where, const std::string& name, const Names& names, const CsvReader& csv) const {
+  Result<std::size_t> Locate(const std::map<std::string, std::size_t>& where, const std::string& name,
+                             const Names& names, const CsvReader& csv) const {
     const auto found = where.find(name);
     if (found != where.end()) return found->second;
     if (!schema_.header) {
-      return Fail(Code::kInvalid, fmt::format("{}: column \"{}\" is declared, but [file] columns does not name it", csv.path(), name));
+      return Fail(Code::kInvalid,
+                  fmt::format("{}: column \"{}\" is declared, but [file] columns does not name it", csv.path(), name));
     }
     const std::string near = Nearest(name, names);
     const std::string hint = near.empty() ? "" : fmt::format(" (the header has \"{}\")", near);
-    return Fail(Code::kInvalid, fmt::format("{}:{}: column \"{}\" is missing{}; add it, or mend the schema", csv.path(), csv.line(), name, hint));
+    return Fail(Code::kInvalid, fmt::format("{}:{}: column \"{}\" is missing{}; add it, or mend the schema", csv.path(),
+                                            csv.line(), name, hint));
   }
 
   void NoteIgnored(const std::string& name) {
@@ -108,10 +115,13 @@ class TableReader {
   // Problems of values are collected; only their number ends the reading.
   Status ReadRow(const CsvReader& csv, const Positions& positions, const Names& fields) {
     if (fields.size() != positions.width) {
-      return Problem(fmt::format("{}:{}: {} fields where {} are expected; is a delimiter missing, or a field with '{}' not quoted?", csv.path(),
-                                 csv.line(), fields.size(), positions.width, schema_.delimiter));
+      return Problem(fmt::format(
+          "{}:{}: {} fields where {} are expected; is a delimiter missing, or a field with '{}' not quoted?",
+          csv.path(), csv.line(), fields.size(), positions.width, schema_.delimiter));
     }
-    if (table_.rows() == kMaxRows) return Fail(Code::kInvalid, fmt::format("{}:{}: more than {} rows in one data set", csv.path(), csv.line(), kMaxRows));
+    if (table_.rows() == kMaxRows)
+      return Fail(Code::kInvalid,
+                  fmt::format("{}:{}: more than {} rows in one data set", csv.path(), csv.line(), kMaxRows));
     std::size_t next = 0;
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       const std::string& field = fields[positions.columns[i]];
@@ -137,7 +147,8 @@ class TableReader {
       id = std::string(Trim(fields[positions.patient]));
       const bool missing = id.empty() || id_cell_->Read(id).missing;
       if (missing) {
-        if (Status problem = Problem(fmt::format("{}:{}: column \"{}\": the patient id is missing; every row needs one", csv.path(), csv.line(), schema_.patient_id));
+        if (Status problem = Problem(fmt::format("{}:{}: column \"{}\": the patient id is missing; every row needs one",
+                                                 csv.path(), csv.line(), schema_.patient_id));
             !problem) {
           return problem;
         }
@@ -151,18 +162,21 @@ class TableReader {
 
   Status ReadSide(const CsvReader& csv, const std::string& field, std::uint32_t patient) {
     const auto any = [&](const Names& values) {
-      return std::any_of(values.begin(), values.end(), [&](const std::string& value) { return SameValue(value, field); });
+      return std::any_of(values.begin(), values.end(),
+                         [&](const std::string& value) { return SameValue(value, field); });
     };
     const bool train = any(schema_.split_train), test = any(schema_.split_test);
     const std::string where = fmt::format("{}:{}: column \"{}\"", csv.path(), csv.line(), schema_.split_column);
     const Side side = test ? Side::kTest : Side::kTrain;
     if (patient == table_.declared_side.size()) table_.declared_side.push_back(side);
     if (train == test) {
-      return Problem(fmt::format("{}: a value that is not declared{}; the schema knows \"{}\" as train and \"{}\" as test", where, Shown(field),
-                                 fmt::join(schema_.split_train, "\", \""), fmt::join(schema_.split_test, "\", \"")));
+      return Problem(
+          fmt::format("{}: a value that is not declared{}; the schema knows \"{}\" as train and \"{}\" as test", where,
+                      Shown(field), fmt::join(schema_.split_train, "\", \""), fmt::join(schema_.split_test, "\", \"")));
     }
     if (table_.declared_side[patient] != side) {
-      return Problem(fmt::format("{}: this patient has rows on both sides of the split; put all rows of a patient on one side", where));
+      return Problem(fmt::format(
+          "{}: this patient has rows on both sides of the split; put all rows of a patient on one side", where));
     }
     return {};
   }
@@ -173,8 +187,10 @@ class TableReader {
     return fmt::format(" (\"{}{}\")", value.substr(0, kShownBytes), cut ? "..." : "");
   }
 
-  [[nodiscard]] std::string Describe(const CsvReader& csv, const std::string& name, std::string_view field, const CellReader::Cell& cell) const {
-    return fmt::format("{}:{}: column \"{}\": {}{}; {}", csv.path(), csv.line(), name, cell.fault, Shown(field), cell.mend);
+  [[nodiscard]] std::string Describe(const CsvReader& csv, const std::string& name, std::string_view field,
+                                     const CellReader::Cell& cell) const {
+    return fmt::format("{}:{}: column \"{}\": {}{}; {}", csv.path(), csv.line(), name, cell.fault, Shown(field),
+                       cell.mend);
   }
 
   Status Problem(std::string text) {
@@ -194,7 +210,9 @@ class TableReader {
 
 }  // namespace
 
-bool Series::MissingAt(std::size_t row) const { return column.type == Column::Type::kCategory ? levels[row] < 0 : std::isnan(numbers[row]); }
+bool Series::MissingAt(std::size_t row) const {
+  return column.type == Column::Type::kCategory ? levels[row] < 0 : std::isnan(numbers[row]);
+}
 
 std::uint64_t Series::Missing() const {
   const auto levels_missing = std::count(levels.begin(), levels.end(), -1);
@@ -218,11 +236,16 @@ Result<std::vector<std::string>> SourceFiles(const std::string& folder, const Sc
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     std::error_code ignored;
-    if (fnmatch(schema.pattern.c_str(), name.c_str(), FNM_PERIOD) == 0 && entry->is_regular_file(ignored)) out.push_back(entry->path().string());
+    if (fnmatch(schema.pattern.c_str(), name.c_str(), FNM_PERIOD) == 0 && entry->is_regular_file(ignored))
+      out.push_back(entry->path().string());
   }
-  if (error) return Fail(Code::kIo, fmt::format("{}: cannot be listed ({}); let the node's user read it", folder, error.message()));
+  if (error)
+    return Fail(Code::kIo,
+                fmt::format("{}: cannot be listed ({}); let the node's user read it", folder, error.message()));
   if (out.empty()) {
-    return Fail(Code::kInvalid, fmt::format("{}: no file matches \"{}\"; mend the folder, or [file] pattern in the schema", folder, schema.pattern));
+    return Fail(Code::kInvalid,
+                fmt::format("{}: no file matches \"{}\"; mend the folder, or [file] pattern in the schema", folder,
+                            schema.pattern));
   }
   std::sort(out.begin(), out.end());
   return out;

@@ -28,10 +28,10 @@ struct Series {
 enum class Side : std::uint8_t { kTrain, kTest };
 
 struct Table {
-  std::vector<Series> series;                // In the schema's order, text columns left out.
-  std::vector<std::uint32_t> patient;        // Per row: index into patient_ids.
-  std::vector<std::string> patient_ids;      // Distinct. With patient.id = "row": the row's number from 0, over all files.
-  std::vector<Side> declared_side;           // Per patient, from the schema's split column; empty without one.
+  std::vector<Series> series;            // In the schema's order, text columns left out.
+  std::vector<std::uint32_t> patient;    // Per row: index into patient_ids.
+  std::vector<std::string> patient_ids;  // Distinct. With patient.id = "row": the row's number from 0, over all files.
+  std::vector<Side> declared_side;       // Per patient, from the schema's split column; empty without one.
   std::vector<std::string> files;
   std::vector<std::string> ignored_columns;  // In a header, but not declared.
 

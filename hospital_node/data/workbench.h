@@ -28,9 +28,9 @@ class Workbench {
   // One query. `inputs` by root. Fewer patients than the plan's minimum in a cell: suppressed (present = 0, zeros).
   [[nodiscard]] virtual Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
                                                         const std::map<Digest, Bytes>& inputs) const = 0;
-  // The hospital's own figures at the study's end: {"patients", "test_patients", "local": {metrics of a model trained on
-  // its own patients alone}, "federated": {metrics of the final model}}; `last_query` is the last "train" query joined
-  // (it carries the preprocessing). Never leaves the hospital.
+  // The hospital's own figures at the study's end: {"patients", "test_patients", "local": {metrics of a model trained
+  // on its own patients alone}, "federated": {metrics of the final model}}; `last_query` is the last "train" query
+  // joined (it carries the preprocessing). Never leaves the hospital.
   [[nodiscard]] virtual Result<Value> OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,
                                                  ByteView model) const = 0;
 };

@@ -21,25 +21,31 @@ RowList AllRows(const Table& table) {
 
 double Count(std::size_t n) { return static_cast<double>(n); }
 
-// sum, sum of squares and, with bins, the histogram over the declared range; its top belongs to the last bin.
+// sum, squares and, with bins, the histogram over the declared range; its top belongs to the last bin.
 void AppendNumber(const Series& series, const RowList& rows, std::uint32_t bins, Parts* out) {
   const auto [middle, half] = RangeOf(series.column);
-  CompensatedSum sum, squares;
+  double sum = 0, coarse = 0, cross = 0, fine = 0;  // All exact: see ToGrid.
   std::vector<double> histogram(bins, 0.0);
   for (const std::size_t row : rows) {
     const double u = (series.numbers[row] - middle) / half;
-    sum.Add(u);
-    squares.Add(u * u);
+    const GridValue at = ToGrid(u);
+    const double c = at.coarse / kCoarse, f = at.fine / kFine;
+    sum += c + at.fine / kGrid;
+    coarse += c * c;
+    cross += c * f;
+    fine += f * f;
     if (bins > 0) histogram[static_cast<std::size_t>(std::clamp((u + 1) / 2 * bins, 0.0, bins - 1.0))] += 1;
   }
-  out->push_back({sum.value()});
-  out->push_back({squares.value()});
+  out->push_back({sum});
+  out->push_back({coarse, cross, fine});
   if (bins > 0) out->push_back(std::move(histogram));
 }
 
-void AppendColumn(const Plan& plan, const Table& table, const Series& series, const RowList& rows, std::uint32_t bins, Parts* out) {
+void AppendColumn(const Plan& plan, const Table& table, const Series& series, const RowList& rows, std::uint32_t bins,
+                  Parts* out) {
   RowList present;
-  std::copy_if(rows.begin(), rows.end(), std::back_inserter(present), [&](std::size_t row) { return !series.MissingAt(row); });
+  std::copy_if(rows.begin(), rows.end(), std::back_inserter(present),
+               [&](std::size_t row) { return !series.MissingAt(row); });
   const bool shown = PatientsIn(table, present) >= plan.minimum_patients;
   const std::size_t missing = shown ? rows.size() - present.size() : 0;
   if (!shown) present.clear();
@@ -53,7 +59,8 @@ void AppendColumn(const Plan& plan, const Table& table, const Series& series, co
     for (const std::size_t row : present) levels[static_cast<std::size_t>(series.levels[row])] += 1;
     out->push_back(std::move(levels));
   } else {
-    out->push_back({Count(static_cast<std::size_t>(std::count_if(present.begin(), present.end(), [&](std::size_t row) { return series.numbers[row] > 0.5; })))});
+    out->push_back({Count(static_cast<std::size_t>(
+        std::count_if(present.begin(), present.end(), [&](std::size_t row) { return series.numbers[row] > 0.5; })))});
   }
 }
 

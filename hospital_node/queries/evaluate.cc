@@ -15,7 +15,8 @@ std::size_t BinOf(double probability) {
 
 }  // namespace
 
-Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs) {
+Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query,
+                                        const Inputs& inputs) {
   const ModelRequest request = TRY(ReadEvaluateQuery(plan, query));
   const Vector model = TRY(ModelFrom(plan, request, inputs));
   const Rows rows = TRY(SplitRows(plan, table));
@@ -38,7 +39,9 @@ Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, co
   }
   const double count = shown ? static_cast<double>(rows.test.size()) : 0;
   RawContribution out;
-  out.blocks = {{shown ? 1.0 : 0.0}, {count}, {positives}, {correct}, {brier.value()}, {log_loss.value()}, std::move(positive), std::move(negative)};
+  out.blocks = {
+      {shown ? 1.0 : 0.0}, {count}, {positives}, {correct}, {brier.value()}, {log_loss.value()}, std::move(positive),
+      std::move(negative)};
   return out;
 }
 

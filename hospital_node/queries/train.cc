@@ -11,7 +11,8 @@ namespace consilium::node {
 
 Result<Vector> ModelFrom(const Plan& plan, const ModelRequest& request, const Inputs& inputs) {
   const auto found = inputs.find(request.model);
-  if (found == inputs.end() || BlobRoot(found->second) != request.model) return Fail(Code::kProtocol, "the query's model is absent or differs from its root");
+  if (found == inputs.end() || BlobRoot(found->second) != request.model)
+    return Fail(Code::kProtocol, "the query's model is absent or differs from its root");
   const auto parameters = ParseParameterBlob(found->second, LogisticLayout(DesignSources(plan).size()));
   if (!parameters) return Fail(Code::kProtocol, parameters.error().what);
   return Vector(Eigen::Map<const Vector>(parameters->data(), static_cast<Eigen::Index>(parameters->size())));

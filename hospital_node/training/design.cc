@@ -40,10 +40,13 @@ std::optional<Moments> OwnMoments(const Series& series, const std::vector<std::s
 
 }  // namespace
 
-Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::size_t>& rows, const Preprocessing& preprocessing) {
+Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::size_t>& rows,
+                   const Preprocessing& preprocessing) {
   const std::vector<DesignSource> sources = DesignSources(plan);
-  CHECK(preprocessing.impute.size() == sources.size() && preprocessing.mean.size() == sources.size() && preprocessing.sd.size() == sources.size());
-  Design out{Matrix(static_cast<Index>(rows.size()), static_cast<Index>(sources.size())), Vector(static_cast<Index>(rows.size()))};
+  CHECK(preprocessing.impute.size() == sources.size() && preprocessing.mean.size() == sources.size() &&
+        preprocessing.sd.size() == sources.size());
+  Design out{Matrix(static_cast<Index>(rows.size()), static_cast<Index>(sources.size())),
+             Vector(static_cast<Index>(rows.size()))};
   for (std::size_t j = 0; j < sources.size(); ++j) {
     const Series& series = Existing(table, sources[j].column->name);
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -56,14 +59,16 @@ Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::
   return out;
 }
 
-Preprocessing SiteScaled(const Plan& plan, const Table& table, const std::vector<std::size_t>& train, Preprocessing preprocessing) {
+Preprocessing SiteScaled(const Plan& plan, const Table& table, const std::vector<std::size_t>& train,
+                         Preprocessing preprocessing) {
   const std::vector<DesignSource> sources = DesignSources(plan);
   preprocessing.mean.assign(sources.size(), 0);
   preprocessing.sd.assign(sources.size(), 1);
   for (std::size_t j = 0; j < sources.size(); ++j) {
     if (sources[j].level >= 0) continue;
     const Range range = RangeOf(*sources[j].column);
-    const Moments own = OwnMoments(Existing(table, sources[j].column->name), train).value_or(Moments{range.middle, range.half});
+    const Moments own =
+        OwnMoments(Existing(table, sources[j].column->name), train).value_or(Moments{range.middle, range.half});
     preprocessing.mean[j] = own.mean;
     preprocessing.sd[j] = own.sd > 0 ? own.sd : 1;
   }

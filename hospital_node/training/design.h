@@ -13,8 +13,10 @@ struct Design {
 };
 
 // With standardize = "site" the preprocessing has no mean and sd: SiteScaled fills them in from the training rows.
-Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::size_t>& rows, const Preprocessing& preprocessing);
-Preprocessing SiteScaled(const Plan& plan, const Table& table, const std::vector<std::size_t>& train, Preprocessing preprocessing);
+Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::size_t>& rows,
+                   const Preprocessing& preprocessing);
+Preprocessing SiteScaled(const Plan& plan, const Table& table, const std::vector<std::size_t>& train,
+                         Preprocessing preprocessing);
 // All of a hospital's own: imputation and scale from its training rows; what a model trained alone would use.
 Preprocessing OwnPreprocessing(const Plan& plan, const Table& table, const std::vector<std::size_t>& train);
 

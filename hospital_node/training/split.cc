@@ -30,7 +30,9 @@ std::vector<Side> SideOfPatients(const Plan& plan, const Table& table) {
 
 Result<Rows> SplitRows(const Plan& plan, const Table& table) {
   const Series* label = table.Find(plan.label);
-  if (label == nullptr) return Fail(Code::kInvalid, fmt::format("the data set has no label column \"{}\"; add it to its schema", plan.label));
+  if (label == nullptr)
+    return Fail(Code::kInvalid,
+                fmt::format("the data set has no label column \"{}\"; add it to its schema", plan.label));
   if (plan.use_split_column && table.declared_side.size() != table.patients()) {
     return Fail(Code::kInvalid, "the plan splits by a column, but the data set's schema has no [split]; add it");
   }

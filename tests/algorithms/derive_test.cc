@@ -29,21 +29,25 @@ TEST(Derive, PreprocessingPerPlan) {
   EXPECT_EQ(federated.impute, (std::vector<double>{40, 0, 0, 0.25}));
   EXPECT_EQ(federated.mean, (std::vector<double>{40, 0, 0, 0.25}));
   EXPECT_EQ(federated.sd, (std::vector<double>{8, 1, 1, 1})) << "an sd of 0 counts as 1";
-  const Preprocessing declared = MakePreprocessing(SmallTrainPlan("standardize = \"declared\"\nimpute = \"constant\"\n"), {});
+  const Preprocessing declared =
+      MakePreprocessing(SmallTrainPlan("standardize = \"declared\"\nimpute = \"constant\"\n"), {});
   EXPECT_EQ(declared.impute, (std::vector<double>{50, 0, 0, 0}));
   EXPECT_EQ(declared.mean, (std::vector<double>{50, 0, 0, 0}));
   EXPECT_EQ(declared.sd, (std::vector<double>{50, 1, 1, 1}));
   const Preprocessing site = MakePreprocessing(SmallTrainPlan("standardize = \"site\"\n"), moments);
   EXPECT_EQ(site.impute, federated.impute);
   EXPECT_TRUE(site.mean.empty() && site.sd.empty());
-  EXPECT_EQ(MakePreprocessing(SmallTrainPlan(), {}).mean.front(), 50) << "a column that nobody has takes its declared range";
+  EXPECT_EQ(MakePreprocessing(SmallTrainPlan(), {}).mean.front(), 50)
+      << "a column that nobody has takes its declared range";
 }
 
 TEST(Derive, PreprocessingThatThePlanDoesNotAllowIsRefused) {
   const Plan plan = SmallTrainPlan(), declared = SmallTrainPlan("standardize = \"declared\"\nimpute = \"constant\"\n");
   const Preprocessing good = MakePreprocessing(plan, {{"age", {40, 8}}});
   EXPECT_EQ(*PreprocessingFromValue(plan, ToValue(good)), good);
-  const auto refused = [](const Plan& p, const Preprocessing& x) { return !PreprocessingFromValue(p, ToValue(x)).has_value(); };
+  const auto refused = [](const Plan& p, const Preprocessing& x) {
+    return !PreprocessingFromValue(p, ToValue(x)).has_value();
+  };
   Preprocessing bad = good;
   bad.sd[0] = 0;
   EXPECT_TRUE(refused(plan, bad));
@@ -61,7 +65,8 @@ TEST(Derive, EveryQueryIsReadBackByItsReader) {
   const Plan train = SmallTrainPlan(), describe = SmallDescribePlan();
   const Preprocessing preprocessing = MakePreprocessing(train, {{"age", {40, 8}}});
   for (const std::uint32_t hospitals : {2U, 3U, 4U, 17U, 100U}) {
-    EXPECT_TRUE(ReadDescribeQuery(describe, DescribeQuery(describe, DescribeRequestOf(describe), hospitals)).has_value());
+    EXPECT_TRUE(
+        ReadDescribeQuery(describe, DescribeQuery(describe, DescribeRequestOf(describe), hospitals)).has_value());
     EXPECT_TRUE(ReadDescribeQuery(train, DescribeQuery(train, DescribeRequestOf(train), hospitals)).has_value());
     const auto read = ReadTrainQuery(train, TrainQuery(train, 2, SomeRoot(), preprocessing, hospitals));
     ASSERT_TRUE(read.has_value()) << read.error().what;

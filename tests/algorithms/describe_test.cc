@@ -13,13 +13,14 @@ namespace {
 
 using testing::SmallDescribePlan;
 
-// Blocks: present rows patients; age: present count missing sum sumsq hist[4]; grade: present count missing levels[3];
-// sick: present count missing positive.
+// Blocks: present rows patients; age: present count missing sum squares[3] hist[4]; grade: present count missing
+// levels[3]; sick: present count missing positive.
 RawContribution Hospital() {
-  return {{{1}, {4}, {3}, {1}, {4}, {0}, {-1.5}, {1.25}, {2, 1, 1, 0}, {1}, {3}, {1}, {2, 0, 1}, {1}, {4}, {0}, {3}}};
+  return {
+      {{1}, {4}, {3}, {1}, {4}, {0}, {-1.5}, {1.25, 0, 0}, {2, 1, 1, 0}, {1}, {3}, {1}, {2, 0, 1}, {1}, {4}, {0}, {3}}};
 }
 RawContribution WithoutAge() {
-  return {{{1}, {6}, {6}, {0}, {0}, {0}, {0}, {0}, {0, 0, 0, 0}, {1}, {6}, {0}, {1, 2, 3}, {1}, {6}, {0}, {2}}};
+  return {{{1}, {6}, {6}, {0}, {0}, {0}, {0}, {0, 0, 0}, {0, 0, 0, 0}, {1}, {6}, {0}, {1, 2, 3}, {1}, {6}, {0}, {2}}};
 }
 
 Result<Value> Describe(const std::vector<RawContribution>& hospitals) {

@@ -35,7 +35,9 @@ RawContribution Something(const Query& query, double salt) {
   for (std::size_t b = 0; b < out.blocks.size(); ++b) {
     for (std::size_t i = 0; i < out.blocks[b].size(); ++i) {
       const double v = std::abs(std::sin(salt + static_cast<double>(b) + 3.0 * static_cast<double>(i)));
-      out.blocks[b][i] = query.blocks[b].role == Role::kCount ? std::round(50 * v) : query.blocks[b].role == Role::kPresent ? 1 : v / 2;
+      out.blocks[b][i] = query.blocks[b].role == Role::kCount     ? std::round(50 * v)
+                         : query.blocks[b].role == Role::kPresent ? 1
+                                                                  : v / 2;
     }
   }
   return out;
@@ -44,7 +46,8 @@ RawContribution Something(const Query& query, double salt) {
 void AbsorbSomething(Algorithm* algorithm) {
   const Step step = *algorithm->Next(2);
   const auto salt = static_cast<double>(algorithm->Save().step);
-  const auto absorbed = algorithm->Absorb(step.query, AnswerOf(step.query, Something(step.query, salt), Something(step.query, salt + 0.5)));
+  const auto absorbed = algorithm->Absorb(
+      step.query, AnswerOf(step.query, Something(step.query, salt), Something(step.query, salt + 0.5)));
   ASSERT_TRUE(absorbed.has_value()) << absorbed.error().what;
 }
 

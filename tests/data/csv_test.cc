@@ -13,7 +13,9 @@ using Rows = std::vector<std::vector<std::string>>;
 
 class Csv : public ::testing::Test {
  protected:
-  Csv() : folder_(std::filesystem::path(::testing::TempDir()) / ("csv-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))) {
+  Csv()
+      : folder_(std::filesystem::path(::testing::TempDir()) /
+                ("csv-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))) {
     std::filesystem::create_directories(folder_);
   }
   ~Csv() override { std::filesystem::remove_all(folder_); }
@@ -47,7 +49,9 @@ TEST_F(Csv, PlainQuotedAndEmptyFields) {
 }
 
 TEST_F(Csv, AllLineEndsAndTheByteOrderMark) {
-  EXPECT_EQ(*Read("\xEF\xBB\xBF" "a,b\r\n1,2\r\n"), (Rows{{"a", "b"}, {"1", "2"}}));
+  EXPECT_EQ(*Read("\xEF\xBB\xBF"
+                  "a,b\r\n1,2\r\n"),
+            (Rows{{"a", "b"}, {"1", "2"}}));
   EXPECT_EQ(*Read("a\n\n\r\nb"), (Rows{{"a"}, {"b"}}));
   EXPECT_EQ(lines_, (std::vector<std::uint64_t>{1, 4}));
   EXPECT_EQ(*Read(""), Rows{});
@@ -79,7 +83,7 @@ TEST_F(Csv, LengthAndNumberOfFieldsAreBounded) {
   EXPECT_EQ((*Read(std::string(kMaxFieldBytes, 'x')))[0][0].size(), kMaxFieldBytes);
   EXPECT_TRUE(Fault("a\n" + std::string(kMaxFieldBytes + 1, 'x')).starts_with(":2: a field longer than 1 MiB"));
   EXPECT_TRUE(Fault("\"" + std::string(kMaxFieldBytes + 1, 'x')).starts_with(":1: a field longer than 1 MiB"));
-  EXPECT_EQ((*Read(std::string(kMaxFields - 1, ','))) [0].size(), kMaxFields);
+  EXPECT_EQ((*Read(std::string(kMaxFields - 1, ',')))[0].size(), kMaxFields);
   EXPECT_TRUE(Fault(std::string(kMaxFields, ',')).starts_with(":1: more than 4096 columns"));
 }
 

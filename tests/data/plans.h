@@ -41,7 +41,8 @@ inline Plan PlanFrom(const std::string& toml, const std::string& schema) {
 
 inline constexpr const char* kUnprotected = "[privacy]\nmode = \"none\"\n[aggregation]\nprofile = \"visible\"\n";
 
-inline Plan SmallTrainPlan(const std::string& preprocessing = "", const std::string& training = "", const std::string& evaluation = "") {
+inline Plan SmallTrainPlan(const std::string& preprocessing = "", const std::string& training = "",
+                           const std::string& evaluation = "") {
   return PlanFrom(R"([study]
 name = "t"
 purpose = "p"

@@ -29,12 +29,16 @@ Schema SmallSchema() {
 
 class TableTest : public ::testing::Test {
  protected:
-  TableTest() : folder_(fs::path(::testing::TempDir()) / ("table-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))) {
+  TableTest()
+      : folder_(fs::path(::testing::TempDir()) /
+                ("table-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))) {
     fs::create_directories(folder_);
   }
   ~TableTest() override { fs::remove_all(folder_); }
 
-  void Write(const std::string& name, std::string_view text) { std::ofstream(folder_ / name, std::ios::binary) << text; }
+  void Write(const std::string& name, std::string_view text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+  }
   Result<Table> Read(const ReadOptions& options = {}) { return ReadTable(folder_.string(), schema_, options); }
   Result<Table> ReadText(std::string_view text, const ReadOptions& options = {}) {
     Write("p.csv", text);
@@ -72,7 +76,9 @@ TEST_F(TableTest, TypedColumnsWithMissingValues) {
 
 TEST_F(TableTest, WrongTypeIsNamedWithoutItsValue) {
   const std::string fault = Fault("age,sex,sick\n41,1,0\nforty,1,0\n");
-  EXPECT_TRUE(fault.starts_with("p.csv:3: column \"age\": text where a number is expected; write a number from 0 to 120 years")) << fault;
+  EXPECT_TRUE(
+      fault.starts_with("p.csv:3: column \"age\": text where a number is expected; write a number from 0 to 120 years"))
+      << fault;
   EXPECT_EQ(fault.find("forty"), std::string::npos);
   EXPECT_NE(Fault("age,sex,sick\nforty,1,0\n", {.show_values = true}).find("(\"forty\")"), std::string::npos);
 }
@@ -85,14 +91,17 @@ TEST_F(TableTest, DecimalCommaInfinityAndHexAreNoNumbers) {
 
 TEST_F(TableTest, OutOfRangeIsAnError) {
   const std::string above = Fault("age,sex,sick\n121,1,0\n"), below = Fault("age,sex,sick\n-1,1,0\n");
-  EXPECT_TRUE(above.starts_with("p.csv:2: column \"age\": a number above the declared range; the schema allows 0 to 120 years")) << above;
+  EXPECT_TRUE(
+      above.starts_with("p.csv:2: column \"age\": a number above the declared range; the schema allows 0 to 120 years"))
+      << above;
   EXPECT_TRUE(below.starts_with("p.csv:2: column \"age\": a number below the declared range")) << below;
   EXPECT_EQ(above.find("121"), std::string::npos);
 }
 
 TEST_F(TableTest, UnknownCategoryAndLabelAreErrors) {
   const std::string category = Fault("age,sex,sick\n41,other,0\n");
-  EXPECT_TRUE(category.starts_with("p.csv:2: column \"sex\": an unknown category; the schema knows \"0\", \"1\"")) << category;
+  EXPECT_TRUE(category.starts_with("p.csv:2: column \"sex\": an unknown category; the schema knows \"0\", \"1\""))
+      << category;
   const std::string label = Fault("age,sex,sick\n41,1,7\n");
   EXPECT_TRUE(label.starts_with("p.csv:2: column \"sick\": a label that is neither positive nor negative")) << label;
 }
@@ -102,12 +111,14 @@ TEST_F(TableTest, RaggedRowEmptyFileAndMissingColumnAreErrors) {
   EXPECT_TRUE(Fault("age,sex,sick\n41,1,0,5\n").starts_with("p.csv:2: 4 fields where 3 are expected"));
   EXPECT_TRUE(Fault("").starts_with("p.csv: the file is empty"));
   EXPECT_TRUE(Fault("age,sex,sick\n").starts_with("p.csv: has a header but no rows"));
-  EXPECT_TRUE(Fault("agee,sex,sick\n41,1,0\n").starts_with("p.csv:1: column \"age\" is missing (the header has \"agee\")"));
+  EXPECT_TRUE(
+      Fault("agee,sex,sick\n41,1,0\n").starts_with("p.csv:1: column \"age\" is missing (the header has \"agee\")"));
   EXPECT_TRUE(Fault("age,sex,sick,age\n41,1,0,5\n").starts_with("p.csv:1: column \"age\" is there twice"));
 }
 
 TEST_F(TableTest, SeveralProblemsAreListedWhenAskedFor) {
-  const std::string faults = Fault("age,sex,sick\nx,1,0\n41,2,0\n41\n41,1,9\n", {.show_values = true, .maximum_problems = 3});
+  const std::string faults =
+      Fault("age,sex,sick\nx,1,0\n41,2,0\n41\n41,1,9\n", {.show_values = true, .maximum_problems = 3});
   EXPECT_EQ(std::count(faults.begin(), faults.end(), '\n'), 2) << faults;
   EXPECT_NE(faults.find("p.csv:2:"), std::string::npos);
   EXPECT_NE(faults.find("p.csv:3:"), std::string::npos);
@@ -160,7 +171,9 @@ TEST_F(TableTest, ADeclaredSplitIsKeptPerPatient) {
   const auto table = ReadText("id,part,age,sex,sick\nx,train,1,0,0\ny,test,2,0,0\nx,train,3,0,1\n");
   ASSERT_TRUE(table.has_value()) << table.error().what;
   EXPECT_EQ(table->declared_side, (std::vector<Side>{Side::kTrain, Side::kTest}));
-  EXPECT_NE(Fault("id,part,age,sex,sick\nx,train,1,0,0\nx,test,3,0,1\n").find("p.csv:3: column \"part\": this patient has rows on both sides"), std::string::npos);
+  EXPECT_NE(Fault("id,part,age,sex,sick\nx,train,1,0,0\nx,test,3,0,1\n")
+                .find("p.csv:3: column \"part\": this patient has rows on both sides"),
+            std::string::npos);
   EXPECT_NE(Fault("id,part,age,sex,sick\nx,maybe,1,0,0\n").find("a value that is not declared"), std::string::npos);
 }
 

@@ -44,8 +44,8 @@ inline node::Table ManyPatients(int patients, double salt) {
   std::vector<SmallRow> rows;
   for (int i = 0; i < patients; ++i) {
     const double a = std::sin(salt + 12.9 * i), b = std::sin(salt + 78.2 * i), c = std::sin(salt + 3.7 * i);
-    rows.push_back({"p" + std::to_string(i), i % 7 == 3 ? kNone : std::round(50 + 30 * a), b, i % 5 == 2 ? 0 : 1 + static_cast<int>(1.5 * (1 + c)),
-                    a + b > 0.2 * c ? 1.0 : 0.0});
+    rows.push_back({"p" + std::to_string(i), i % 7 == 3 ? kNone : std::round(50 + 30 * a), b,
+                    i % 5 == 2 ? 0 : 1 + static_cast<int>(1.5 * (1 + c)), a + b > 0.2 * c ? 1.0 : 0.0});
   }
   return SmallTable(rows);
 }

@@ -292,7 +292,7 @@ Value Federation::WaitEnd(const std::string& study) {
     last = Study(study);
     const std::string& phase = last["phase"].AsString();
     return phase == "complete" || phase == "failed" || phase == "aborted";
-  })) << "the study did not end: " << PrettyJson(last);
+  })) << "the study did not end: " << last["phase"].AsString() << ", " << last["releases"].AsInteger() << " answers";
   return last;
 }
 

@@ -48,7 +48,7 @@ class Federation {
   void KillCoordinator();              // SIGKILL
   void KillNode(int i);
   Process& coordinator_process() { return *coordinator_process_; }
-  Process& node_process(int i) { return *node_processes_.at(i); }
+  Process& node_process(int i) { return node_processes_.at(i); }
   bool WaitOnline(int i, bool online = true);
   bool WaitAllOnline();
 

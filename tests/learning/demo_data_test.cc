@@ -20,7 +20,8 @@ TEST(DemoData, TheSameSeedGivesTheSameBytes) {
     EXPECT_NE(a[i].csv, c[i].csv);
     all += a[i].csv;
   }
-  EXPECT_EQ(Sha256(View(all)).Hex(), "7fef5d3cc40bee519f897fb0c8c3563fff893b7b0067255b509677138256ea4f") << "the generator changed: then the demo's figures in the documents change too";
+  EXPECT_EQ(Sha256(View(all)).Hex(), "7fef5d3cc40bee519f897fb0c8c3563fff893b7b0067255b509677138256ea4f")
+      << "the generator changed: then the demo's figures in the documents change too";
 }
 
 TEST(DemoData, HospitalsDifferInSizePrevalenceAndGaps) {
@@ -41,7 +42,9 @@ TEST(DemoData, HospitalsDifferInSizePrevalenceAndGaps) {
   }
   EXPECT_EQ(*std::min_element(patients.begin(), patients.end()), 90);
   EXPECT_EQ(*std::max_element(patients.begin(), patients.end()), 420);
-  EXPECT_GT(*std::max_element(prevalence.begin(), prevalence.end()) - *std::min_element(prevalence.begin(), prevalence.end()), 0.1);
+  EXPECT_GT(
+      *std::max_element(prevalence.begin(), prevalence.end()) - *std::min_element(prevalence.begin(), prevalence.end()),
+      0.1);
   EXPECT_EQ(missing_chol[2], 1) << "one hospital never measured cholesterol";
   EXPECT_LT(missing_chol[0], 0.2);
 }
@@ -53,6 +56,14 @@ TEST(DemoData, AnyNumberOfHospitalsHasItsNames) {
   std::set<std::string> names;
   for (std::uint32_t i = 0; i < 1000; ++i) names.insert(demo::HospitalName(i));
   EXPECT_EQ(names.size(), 1000U);
+}
+
+TEST(DemoData, TheExamplesAreWhatTheDemoRuns) {
+  const testing::fs::path example = testing::fs::path(CONSILIUM_SOURCE_DIR) / "deploy" / "examples" / "demo";
+  const demo::DemoStudy study;
+  EXPECT_EQ(testing::FileText(example / "schema.toml"), demo::DemoSchema());
+  EXPECT_EQ(testing::FileText(example / "describe.toml"), demo::DescribePlan(study));
+  EXPECT_EQ(testing::FileText(example / "train.toml"), demo::TrainPlan(study));
 }
 
 TEST(DemoData, ItsPlansAreValidForAnySize) {

@@ -20,7 +20,8 @@ class Scratch {
  public:
   Scratch() {
     const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ = fs::path(::testing::TempDir()) / (std::string(info->test_suite_name()) + "-" + info->name() + "-" + std::to_string(::getpid()));
+    path_ = fs::path(::testing::TempDir()) /
+            (std::string(info->test_suite_name()) + "-" + info->name() + "-" + std::to_string(::getpid()));
     fs::create_directories(path_);
   }
   ~Scratch() { fs::remove_all(path_); }

@@ -15,7 +15,8 @@ const std::vector<std::string> kHospitals = {"cleveland", "hungarian", "switzerl
 
 testing::fs::path DataFolder() {
   const char* set = std::getenv("CONSILIUM_DATA");
-  const testing::fs::path base = set != nullptr ? testing::fs::path(set) : testing::fs::path(CONSILIUM_SOURCE_DIR) / ".." / "shared" / "data";
+  const testing::fs::path base =
+      set != nullptr ? testing::fs::path(set) : testing::fs::path(CONSILIUM_SOURCE_DIR) / ".." / "shared" / "data";
   return base / "fed-heart-disease";
 }
 
@@ -23,7 +24,8 @@ class HeartDiseaseTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!testing::fs::exists(DataFolder() / "processed.cleveland.data")) {
-      GTEST_SKIP() << "the heart disease data are not at " << DataFolder() << "; set CONSILIUM_DATA to the folder that holds fed-heart-disease";
+      GTEST_SKIP() << "the heart disease data are not at " << DataFolder()
+                   << "; set CONSILIUM_DATA to the folder that holds fed-heart-disease";
     }
     schema_ = testing::FileText(example_ / "schema.toml");
     for (const std::string& name : kHospitals) {

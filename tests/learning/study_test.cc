@@ -46,7 +46,8 @@ class DemoStudyTest : public ::testing::Test {
     for (const double v : values) sum += v;
     const long double mean = sum / static_cast<long double>(values.size());
     for (const double v : values) squares += (v - mean) * (v - mean);
-    return {static_cast<double>(mean), static_cast<double>(std::sqrt(squares / static_cast<long double>(values.size() - 1)))};
+    return {static_cast<double>(mean),
+            static_cast<double>(std::sqrt(squares / static_cast<long double>(values.size() - 1)))};
   }
 
   Scratch scratch_;
@@ -161,7 +162,8 @@ TEST_F(DemoStudyTest, GoesOnWithoutAHospitalThatIsAway) {
   auto algorithm = *MakeAlgorithm(federation_.plan);
   for (int i = 0; i < 3; ++i) {
     const Step step = federation_.NextOf(*algorithm);
-    const auto answer = federation_.Ask(step, i == 1 ? std::vector<std::uint32_t>{1, 2, 4} : std::vector<std::uint32_t>{});
+    const auto answer =
+        federation_.Ask(step, i == 1 ? std::vector<std::uint32_t>{1, 2, 4} : std::vector<std::uint32_t>{});
     ASSERT_TRUE(answer.has_value());
     ASSERT_TRUE(algorithm->Absorb(step.query, *answer).has_value());
   }
@@ -183,7 +185,8 @@ TEST_F(DemoStudyTest, EveryPreprocessingTrains) {
       ASSERT_TRUE(run.has_value()) << standardize << " " << impute << ": " << run.error().what;
       // Raw millimetres of mercury are no scale for SGD: "none" has only to run.
       const bool scaled = std::string(standardize) != "none";
-      EXPECT_GT(algorithm->Results()["evaluation"]["auroc"].AsDouble(), scaled ? 0.7 : 0.4) << standardize << " " << impute;
+      EXPECT_GT(algorithm->Results()["evaluation"]["auroc"].AsDouble(), scaled ? 0.7 : 0.4)
+          << standardize << " " << impute;
       const Bytes blob = ParameterBlob(algorithm->Save().vectors.at("global"));
       const auto own = federation_.workbench.OwnResults(federation_.plan, federation_.hospitals[0], last, blob);
       ASSERT_TRUE(own.has_value()) << "the parameter blob is a model too: " << own.error().what;

@@ -18,7 +18,9 @@ class WorkbenchTest : public ::testing::Test {
   node::DataSetSpec Spec() { return {"cohort", scratch_.path().string(), testing::kSmallSchema}; }
   void Patients(int count) {
     std::string csv = "id,age,dose,grade,sick\n";
-    for (int i = 0; i < count; ++i) csv += "p" + std::to_string(i) + "," + std::to_string(20 + i % 60) + ",0.5," + std::to_string(1 + i % 3) + "," + std::to_string(i % 2) + "\n";
+    for (int i = 0; i < count; ++i)
+      csv += "p" + std::to_string(i) + "," + std::to_string(20 + i % 60) + ",0.5," + std::to_string(1 + i % 3) + "," +
+             std::to_string(i % 2) + "\n";
     scratch_.Write("patients.csv", csv);
   }
 

@@ -36,7 +36,8 @@ TEST(Logistic, GradientEqualsCentralDifferences) {
       Vector up = parameters, down = parameters;
       up[j] += kStep;
       down[j] -= kStep;
-      const double numeric = (LogisticLoss(x, y, up, l2, nullptr) - LogisticLoss(x, y, down, l2, nullptr)) / (2 * kStep);
+      const double numeric =
+          (LogisticLoss(x, y, up, l2, nullptr) - LogisticLoss(x, y, down, l2, nullptr)) / (2 * kStep);
       EXPECT_NEAR(gradient[j], numeric, 1e-6) << "parameter " << j << ", l2 " << l2;
     }
   }

@@ -33,7 +33,8 @@ TEST(Parameters, BlobOfAnotherLengthOrNotFiniteIsRefused) {
   blob.push_back(0);
   EXPECT_FALSE(ParseParameterBlob(blob, kLayout).has_value());
   EXPECT_FALSE(ParseParameterBlob(ParameterBlob({0, std::nan(""), 0, 0}), kLayout).has_value());
-  EXPECT_FALSE(ParseParameterBlob(ParameterBlob({0, 0, 0, std::numeric_limits<double>::infinity()}), kLayout).has_value());
+  EXPECT_FALSE(
+      ParseParameterBlob(ParameterBlob({0, 0, 0, std::numeric_limits<double>::infinity()}), kLayout).has_value());
 }
 
 TEST(Safetensors, RoundTripKeepsLayoutOrderAndMetadata) {
@@ -62,17 +63,24 @@ TEST(Safetensors, EveryTruncationIsRefused) {
 }
 
 TEST(Safetensors, MalformedFilesAreRefused) {
-  const auto refused = [](const std::string& header, std::size_t bytes) { return !ReadSafetensors(File(header, bytes)).has_value(); };
+  const auto refused = [](const std::string& header, std::size_t bytes) {
+    return !ReadSafetensors(File(header, bytes)).has_value();
+  };
   ASSERT_FALSE(refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8));
   EXPECT_TRUE(refused(R"({"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8)) << "dtype";
   EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8)) << "shape against offsets";
   EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 12)) << "trailing data";
   EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12)) << "gap";
   EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8)) << "backwards";
-  EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8)) << "overlap";
+  EXPECT_TRUE(refused(
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+      8))
+      << "overlap";
   EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,8]}})", 8)) << "negative";
-  EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0)) << "overflow";
-  EXPECT_TRUE(refused(R"({"__metadata__":{"x":1},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8)) << "metadata type";
+  EXPECT_TRUE(refused(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0))
+      << "overflow";
+  EXPECT_TRUE(refused(R"({"__metadata__":{"x":1},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8))
+      << "metadata type";
   EXPECT_TRUE(refused("[1,2]", 0)) << "no object";
   EXPECT_TRUE(refused("{", 0)) << "no JSON";
   Bytes huge(64, 0xff);

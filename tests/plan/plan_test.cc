@@ -95,16 +95,19 @@ TEST(Plan, DefaultsAreWrittenOut) {
   EXPECT_EQ(plan.profile, Plan::Profile::kVisible);
   EXPECT_EQ(plan.maximum_attempts, 2U * 22 + 20);
   const Value value = ParseJson(TextOf(plan)).value();
-  EXPECT_EQ(CanonicalJson(value["study"]),
-            R"({"maximum_attempts":64,"minimum_hospitals":2,"minimum_patients":10,"name":"Heart disease","purpose":"Predict heart disease at admission",)"
-            R"("researcher":"Dr. A. Example","round_deadline":"1m","rounds":20,"run":1})");
-  EXPECT_EQ(CanonicalJson(value["training"]),
-            R"({"algorithm":"fedavg","batch_size":32,"l2":0,"learning_rate":0.1,"local_epochs":1,"local_steps":0,"reproducible":false,"seed":1,)"
-            R"("update_bound":8,"weight_cap":100000})");
+  EXPECT_EQ(
+      CanonicalJson(value["study"]),
+      R"({"maximum_attempts":64,"minimum_hospitals":2,"minimum_patients":10,"name":"Heart disease","purpose":"Predict heart disease at admission",)"
+      R"("researcher":"Dr. A. Example","round_deadline":"1m","rounds":20,"run":1})");
+  EXPECT_EQ(
+      CanonicalJson(value["training"]),
+      R"({"algorithm":"fedavg","batch_size":32,"l2":0,"learning_rate":0.1,"local_epochs":1,"local_steps":0,"reproducible":false,"seed":1,)"
+      R"("update_bound":8,"weight_cap":100000})");
   EXPECT_EQ(CanonicalJson(value["aggregation"]),
             R"({"colluders":1,"dropouts":"recover","profile":"visible","rule":"mean","tolerated_dropouts":0})");
   EXPECT_EQ(CanonicalJson(value["privacy"]), R"({"mode":"none"})");
-  EXPECT_EQ(CanonicalJson(value["evaluation"]), R"({"every":0,"metrics":["auroc","accuracy","brier","log_loss"],"per_hospital":"local"})");
+  EXPECT_EQ(CanonicalJson(value["evaluation"]),
+            R"({"every":0,"metrics":["auroc","accuracy","brier","log_loss"],"per_hospital":"local"})");
   EXPECT_EQ(value["data"]["schema"]["columns"].AsArray().size(), 5U);
 }
 
@@ -117,9 +120,11 @@ TEST(Plan, CanonicalBytesComeBackAndOnlyThey) {
     EXPECT_EQ(again->id(), plan.id());
     EXPECT_EQ(again->schema, plan.schema);
     const std::string text = TextOf(plan);
-    for (const std::string& other : {text + " ", " " + text, With(text, "\"study\":{", "\"study\":{ "), With(text, "\"run\":1", "\"run\":1.0"),
-                                     With(text, ",\"run\":1", ""), With(text, ",\"run\":1", ",\"run\":1,\"x\":1"), With(text, "\"run\":1", "\"run\":0"),
-                                     With(text, "\"1m\"", "\"60s\""), With(text, "{\"mode\":\"none\"}", "{}"), std::string("{}"), std::string()}) {
+    for (const std::string& other :
+         {text + " ", " " + text, With(text, "\"study\":{", "\"study\":{ "), With(text, "\"run\":1", "\"run\":1.0"),
+          With(text, ",\"run\":1", ""), With(text, ",\"run\":1", ",\"run\":1,\"x\":1"),
+          With(text, "\"run\":1", "\"run\":0"), With(text, "\"1m\"", "\"60s\""),
+          With(text, "{\"mode\":\"none\"}", "{}"), std::string("{}"), std::string()}) {
       const Result<Plan> refused = ParsePlan(View(other));
       ASSERT_FALSE(refused.has_value()) << other.substr(0, 40);
       EXPECT_EQ(refused.error().code, Code::kInvalid);
@@ -145,47 +150,68 @@ TEST(Plan, AChangedByteIsAnotherStudy) {
 }
 
 TEST(Plan, AnUnknownKeyNamesTheNearest) {
-  ExpectError(With(kTrain, "learning_rate = 0.1", "local_epoch = 2"), "plan.toml:14:1: [training]: unknown key 'local_epoch'; did you mean 'local_epochs'?");
+  ExpectError(With(kTrain, "learning_rate = 0.1", "local_epoch = 2"),
+              "plan.toml:14:1: [training]: unknown key 'local_epoch'; did you mean 'local_epochs'?");
   ExpectError(With(kTrain, "learning_rate = 0.1", "epochs = 2"), "did you mean 'local_epochs'?");
-  ExpectError(With(kTrain, "[training]", "[trainning]"), "plan.toml:13:2: unknown key 'trainning'; did you mean 'training'?");
-  ExpectError(With(kTrain, "rounds = 20", "round = 20"), "plan.toml:5:1: [study]: unknown key 'round'; did you mean 'rounds'?");
+  ExpectError(With(kTrain, "[training]", "[trainning]"),
+              "plan.toml:13:2: unknown key 'trainning'; did you mean 'training'?");
+  ExpectError(With(kTrain, "rounds = 20", "round = 20"),
+              "plan.toml:5:1: [study]: unknown key 'round'; did you mean 'rounds'?");
   ExpectError(With(kTrain, "purpose =", "porpose ="), "unknown key 'porpose'; did you mean 'purpose'?");
 }
 
 TEST(Plan, AnImpossibleValueIsNamedWithItsRange) {
-  ExpectError(With(kTrain, "learning_rate = 0.1", "learning_rate = 0"), "plan.toml:14:1: [training] learning_rate: must be between 1e-06 and 100, got 0");
+  ExpectError(With(kTrain, "learning_rate = 0.1", "learning_rate = 0"),
+              "plan.toml:14:1: [training] learning_rate: must be between 1e-06 and 100, got 0");
   for (const auto& [line, part] : std::vector<std::pair<std::string, std::string>>{
-           {"rounds = 0", "rounds: must be a whole number between 1 and 100000, got 0"}, {"rounds = 100001", "rounds"}, {"rounds = 1.5", "rounds"},
-           {"rounds = '20'", "rounds"}, {"minimum_hospitals = 1", "minimum_hospitals: must be a whole number between 2"},
-           {"minimum_patients = 0", "minimum_patients"}, {"run = 0", "run"}, {"round_deadline = 60", "round_deadline: must be a duration in quotes"},
-           {"round_deadline = '1ms'", "round_deadline: must be between 1s and 24h, got 1ms"}, {"maximum_attempts = 2", "maximum_attempts: is below the 3 sums"}}) {
+           {"rounds = 0", "rounds: must be a whole number between 1 and 100000, got 0"},
+           {"rounds = 100001", "rounds"},
+           {"rounds = 1.5", "rounds"},
+           {"rounds = '20'", "rounds"},
+           {"minimum_hospitals = 1", "minimum_hospitals: must be a whole number between 2"},
+           {"minimum_patients = 0", "minimum_patients"},
+           {"run = 0", "run"},
+           {"round_deadline = 60", "round_deadline: must be a duration in quotes"},
+           {"round_deadline = '1ms'", "round_deadline: must be between 1s and 24h, got 1ms"},
+           {"maximum_attempts = 2", "maximum_attempts: is below the 3 sums"}}) {
     ExpectError(With(kTrain, "rounds = 20", line), part);
   }
   ExpectError(With(kTrain, "name = \"Heart disease\"", "name = \"\""), "name: must not be empty");
   ExpectError(With(kTrain, "name = \"Heart disease\"", "name = \"a\\nb\""), "without line breaks");
-  for (const auto& [line, part] : std::vector<std::pair<std::string, std::string>>{
-           {"local_epochs = 1\nlocal_steps = 1", "write one of them"}, {"local_epochs = 0", "one of them must be"}, {"batch_size = 0", "batch_size"},
-           {"learning_rate = 101", "learning_rate"}, {"l2 = -1", "l2"}, {"seed = -1", "seed"}, {"update_bound = 0", "update_bound"},
-           {"weight_cap = 0", "weight_cap"}, {"reproducible = 1", "reproducible"}, {"algorithm = 'fedprox'", "must be one of \"fedavg\""}}) {
+  for (const auto& [line, part] :
+       std::vector<std::pair<std::string, std::string>>{{"local_epochs = 1\nlocal_steps = 1", "write one of them"},
+                                                        {"local_epochs = 0", "one of them must be"},
+                                                        {"batch_size = 0", "batch_size"},
+                                                        {"learning_rate = 101", "learning_rate"},
+                                                        {"l2 = -1", "l2"},
+                                                        {"seed = -1", "seed"},
+                                                        {"update_bound = 0", "update_bound"},
+                                                        {"weight_cap = 0", "weight_cap"},
+                                                        {"reproducible = 1", "reproducible"},
+                                                        {"algorithm = 'fedprox'", "must be one of \"fedavg\""}}) {
     ExpectError(With(kTrain, "learning_rate = 0.1", line), part);
   }
   const std::string head = "[model]\nkind = 'mlp'\n";
   ExpectError(head + kTrain, "[model] kind: must be one of \"logistic\"");
-  ExpectError("[preprocessing]\nimpute = 'median'\n" + std::string(kTrain), "impute: must be one of \"mean\", \"constant\"");
+  ExpectError("[preprocessing]\nimpute = 'median'\n" + std::string(kTrain),
+              "impute: must be one of \"mean\", \"constant\"");
   ExpectError("[preprocessing]\nstandardize = 'federate'\n" + std::string(kTrain), "did you mean 'federated'?");
   ExpectError("[evaluation]\nmetrics = ['auc']\n" + std::string(kTrain), "'auc' is no metric");
   ExpectError("[evaluation]\nmetrics = []\n" + std::string(kTrain), "at least one");
   ExpectError("[evaluation]\nevery = 21\n" + std::string(kTrain), "more than the 20 rounds");
   ExpectError("[evaluation]\nsubgroups = ['sex']\n" + std::string(kTrain), "no subgroups yet");
   ExpectError("[evaluation]\nper_hospital = 'released'\n" + std::string(kTrain), "write \"local\"");
-  ExpectError(With(kTrain, "profile = \"visible\"", "profile = \"visible\"\nrule = 'median'"), "rule: must be one of \"mean\"");
+  ExpectError(With(kTrain, "profile = \"visible\"", "profile = \"visible\"\nrule = 'median'"),
+              "rule: must be one of \"mean\"");
   ExpectError(With(kTrain, "rounds = 20", "rounds = 20\nrounds = 21"), "plan.toml:6:");
   ExpectError("[study", "plan.toml:1:");
 }
 
 TEST(Plan, AnAbsentColumnNamesTheNearest) {
-  ExpectError(With(kTrain, "\"age\"", "\"agee\""), "plan.toml:11:1: [data] features: 'agee' is no column of the schema; did you mean 'age'?");
-  ExpectError(With(kTrain, "label = \"disease\"", "label = \"diseas\""), "label: 'diseas' is no column of the schema; did you mean 'disease'?");
+  ExpectError(With(kTrain, "\"age\"", "\"agee\""),
+              "plan.toml:11:1: [data] features: 'agee' is no column of the schema; did you mean 'age'?");
+  ExpectError(With(kTrain, "label = \"disease\"", "label = \"diseas\""),
+              "label: 'diseas' is no column of the schema; did you mean 'disease'?");
   ExpectError(With(kTrain, "label = \"disease\"", "label = \"age\""), "'age' is no label");
   ExpectError(With(kTrain, "\"age\"", "\"chol\""), "'chol' is there twice");
   ExpectError(With(kTrain, "\"age\"", "\"disease\""), "'disease' is the label");
@@ -194,7 +220,8 @@ TEST(Plan, AnAbsentColumnNamesTheNearest) {
   ExpectError(With(kTrain, "schema.toml", "absent.toml"), "[data] schema: no file absent.toml");
   ExpectError(With(kTrain, "schema = \"schema.toml\"\n", ""), "schema: is required");
   ExpectError(With(kTrain, "label = \"disease\"", "label = \"disease\"\nsplit = 'column'"), "needs a [split] section");
-  ExpectError(With(kTrain, "label = \"disease\"", "label = \"disease\"\ntest_fraction = 1"), "test_fraction: must be between 0.01 and 0.9");
+  ExpectError(With(kTrain, "label = \"disease\"", "label = \"disease\"\ntest_fraction = 1"),
+              "test_fraction: must be between 0.01 and 0.9");
   ExpectError(With(kDescribe, "\"age\"", "\"agee\""), "[describe] columns: 'agee' is no column");
   ExpectError(With(kDescribe, "\"age\"", "\"pid\""), "'pid' is the patient id");
   ExpectError(With(kDescribe, "\"age\"", "\"cp\""), "there twice");
@@ -204,13 +231,17 @@ TEST(Plan, AnAbsentColumnNamesTheNearest) {
 }
 
 TEST(Plan, ASplitColumnTakesTheFractionsPlace) {
-  const std::string schema = With(kSchema, "[columns.pid]", "[split]\ncolumn = \"part\"\ntrain = [0]\ntest = [1]\n[columns.part]\ntype = \"text\"\n[columns.pid]");
+  const std::string schema =
+      With(kSchema, "[columns.pid]",
+           "[split]\ncolumn = \"part\"\ntrain = [0]\ntest = [1]\n[columns.part]\ntype = \"text\"\n[columns.pid]");
   const Result<Plan> plan = Read(With(kTrain, "label = \"disease\"", "label = \"disease\"\nsplit = 'column'"), schema);
   ASSERT_TRUE(plan.has_value()) << plan.error().what;
   EXPECT_TRUE(plan->use_split_column);
   EXPECT_EQ(plan->test_fraction, 0);
   EXPECT_TRUE(ParsePlan(Canonical(*plan)).has_value());
-  EXPECT_FALSE(Read(With(kTrain, "label = \"disease\"", "label = \"disease\"\nsplit = 'column'\ntest_fraction = 0.2"), schema).has_value());
+  EXPECT_FALSE(
+      Read(With(kTrain, "label = \"disease\"", "label = \"disease\"\nsplit = 'column'\ntest_fraction = 0.2"), schema)
+          .has_value());
 }
 
 TEST(Plan, NothingIsSilentlyWeakened) {
@@ -223,7 +254,8 @@ TEST(Plan, NothingIsSilentlyWeakened) {
   ExpectError(With(kTrain, "[privacy]\nmode = \"none\"\n", ""), "[privacy] mode: is required");
   ExpectError(With(kTrain, "profile = \"visible\"", ""), "profile: is required");
   for (const char* key : {"epsilon", "delta", "clip", "noise_multiplier"}) {
-    ExpectError(With(kTrain, "mode = \"none\"", "mode = \"none\"\n" + std::string(key) + " = 1"), std::string(key) + " has no meaning with mode none");
+    ExpectError(With(kTrain, "mode = \"none\"", "mode = \"none\"\n" + std::string(key) + " = 1"),
+                std::string(key) + " has no meaning with mode none");
   }
 }
 
@@ -231,7 +263,8 @@ TEST(Plan, IsOneTask) {
   ExpectError(std::string(kTrain) + "[describe]\ncolumns = ['age']\n", "both there");
   ExpectError(With(kTrain, "[training]\nlearning_rate = 0.1", ""), "neither [training] nor [describe]");
   ExpectError(std::string(kDescribe) + "[evaluation]\n", "evaluation: has no meaning beside [describe]");
-  ExpectError(With(kDescribe, "dataset = \"heart\"", "dataset = \"heart\"\nlabel = 'disease'"), "label: has no meaning beside [describe]");
+  ExpectError(With(kDescribe, "dataset = \"heart\"", "dataset = \"heart\"\nlabel = 'disease'"),
+              "label: has no meaning beside [describe]");
   ExpectError(With(kDescribe, "[data]", "rounds = 2\n[data]"), "rounds: must be a whole number between 1 and 1");
 }
 
@@ -257,10 +290,12 @@ TEST(Summary, OpensWithTheWarningAndSaysWhatLeaves) {
   EXPECT_EQ(Warning(plan), warning);
   const std::string text = Summary(plan);
   EXPECT_LT(text.find(warning), 120U);
-  for (const char* part : {"Dr. A. Example", "Predict heart disease at admission", "age: a number from 0 to 120 years", "cp: one of 1, 2, 3, 4",
-                           "disease: yes is 1, no is 0", "22 sums", "20 sums: how training here changed the model's 6 parameters", "64 attempts",
-                           "At least 2 hospitals", "at least 10 patients", "can steer the model", "Differences between successive rounds",
-                           "plan reject DIR", "'pid', which tells patients apart"}) {
+  for (const char* part :
+       {"Dr. A. Example", "Predict heart disease at admission", "age: a number from 0 to 120 years",
+        "cp: one of 1, 2, 3, 4", "disease: yes is 1, no is 0", "22 sums",
+        "20 sums: how training here changed the model's 6 parameters", "64 attempts", "At least 2 hospitals",
+        "at least 10 patients", "can steer the model", "Differences between successive rounds", "plan reject DIR",
+        "'pid', which tells patients apart"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   EXPECT_NE(text.find(plan.id().Hex()), std::string::npos);

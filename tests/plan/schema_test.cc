@@ -1,4 +1,5 @@
-// Schemas hold: only what is declared and possible is read, faults name their place, every way of writing one reads back.
+// Schemas hold: only what is declared and possible is read, faults name their place, every way of writing one reads
+// back.
 #include <gtest/gtest.h>
 
 #include "common/plan/schema.h"
@@ -61,7 +62,9 @@ std::string With(const std::string& what, const std::string& by) {
   EXPECT_NE(at, std::string::npos) << what;
   return text.replace(at, what.size(), by);
 }
-void ExpectError(const std::string& toml, const std::string& part) { EXPECT_NE(ErrorOf(toml).find(part), std::string::npos) << ErrorOf(toml); }
+void ExpectError(const std::string& toml, const std::string& part) {
+  EXPECT_NE(ErrorOf(toml).find(part), std::string::npos) << ErrorOf(toml);
+}
 
 TEST(Schema, ReadsWhatIsDeclaredInTheFilesOrder) {
   const Schema s = Heart();
@@ -90,15 +93,18 @@ TEST(Schema, EveryWayOfWritingReadsBack) {
 
 TEST(Schema, DefaultsAreWrittenOut) {
   const Schema s = ParseSchema("[columns.\"a.b\"]\ntype = 'text'\nmeaning = 'q\"uote \\\\'\n", "s").value();
-  EXPECT_EQ(CanonicalJson(ToValue(s)),
-            R"({"columns":[{"meaning":"q\"uote \\\\","missing":[],"name":"a.b","type":"text","unit":""}],)"
-            R"("file":{"columns":[],"delimiter":",","header":true,"missing":[""],"pattern":"*.csv"},"patient":{"id":"row"}})");
+  EXPECT_EQ(
+      CanonicalJson(ToValue(s)),
+      R"({"columns":[{"meaning":"q\"uote \\\\","missing":[],"name":"a.b","type":"text","unit":""}],)"
+      R"("file":{"columns":[],"delimiter":",","header":true,"missing":[""],"pattern":"*.csv"},"patient":{"id":"row"}})");
   EXPECT_EQ(ParseSchema(SchemaToml(s), "s").value(), s);
 }
 
 TEST(Schema, RefusesWhatCannotBe) {
-  ExpectError(With("maximum = 120", "maximum = 0"), "s.toml:19:1: [columns.age] maximum: must be above minimum (0), got 0");
-  ExpectError(With("maximum = 120", "maximun = 120"), "s.toml:19:1: [columns.age]: unknown key 'maximun'; did you mean 'maximum'?");
+  ExpectError(With("maximum = 120", "maximum = 0"),
+              "s.toml:19:1: [columns.age] maximum: must be above minimum (0), got 0");
+  ExpectError(With("maximum = 120", "maximun = 120"),
+              "s.toml:19:1: [columns.age]: unknown key 'maximun'; did you mean 'maximum'?");
   ExpectError(With("maximum = 120", "maximum = 1e31"), "maximum: must be between");
   ExpectError(With("maximum = 120\n", ""), "[columns.age] maximum: is required");
   ExpectError(With("type = \"number\"", "type = \"numbr\""), "did you mean 'number'?");
@@ -117,7 +123,8 @@ TEST(Schema, RefusesWhatCannotBe) {
   ExpectError(With("test = [\"test\", \"holdout\"]", "test = [\"train\"]"), "means training already");
   ExpectError(With("\"cp\", ", ""), "[columns.cp]: is not among [file] columns");
   ExpectError(With("columns = [\"age\"", "columns = [\"age\", \"age\""), "'age' is there twice");
-  ExpectError(With("columns = [\"age\", \"sex\", \"trestbps\", \"cp\", \"num\", \"id\", \"part\"]", ""), "a file without a header needs");
+  ExpectError(With("columns = [\"age\", \"sex\", \"trestbps\", \"cp\", \"num\", \"id\", \"part\"]", ""),
+              "a file without a header needs");
   ExpectError(With("pattern = \"*.data\"", "pattern = \"../*.data\""), "without a folder");
   ExpectError(With("header = false", "header = false\ndelimiter = ';;'"), "delimiter: must be one of");
   ExpectError(With("[columns.age]", "[columns.\"a ge\"]"), "'a ge': a column's name is");
@@ -133,7 +140,8 @@ TEST(Schema, OnlyMeaningMustAgreeBetweenHospitals) {
   local.columns[1].missing = {"-1"};
   local.columns[2].levels = {"1.0", "2.0", "3", "4"};
   local.columns[3].positive = {"4", "3", "2", "1"};
-  for (const char* name : {"age", "trestbps", "cp", "num"}) EXPECT_TRUE(Compatible(wanted, local, name).has_value()) << name;
+  for (const char* name : {"age", "trestbps", "cp", "num"})
+    EXPECT_TRUE(Compatible(wanted, local, name).has_value()) << name;
   const auto differs = [&](std::size_t column, auto change, const std::string& part) {
     Schema other = local;
     change(other.columns[column]);
@@ -154,10 +162,21 @@ TEST(Schema, OnlyMeaningMustAgreeBetweenHospitals) {
 }
 
 TEST(Schema, PlainTextCannotTakeOverAScreen) {
-  for (const char* bad : {"a\nb", "a\x1b[31m", "a\x7f", "a\xc2\x9b" "31m", "a\xe2\x80\xae" "b", "a\xe2\x81\xa6" "b", "a\xe2\x80\xa8" "b"}) {
+  for (const char* bad : {"a\nb", "a\x1b[31m", "a\x7f",
+                          "a\xc2\x9b"
+                          "31m",
+                          "a\xe2\x80\xae"
+                          "b",
+                          "a\xe2\x81\xa6"
+                          "b",
+                          "a\xe2\x80\xa8"
+                          "b"}) {
     EXPECT_FALSE(IsPlainText(bad, 100)) << bad;
   }
-  EXPECT_TRUE(IsPlainText("Herzinsuffizienz \xc3\xbc" "ber 65 \xe2\x80\x93 \xe5\xbf\x83", 100));
+  EXPECT_TRUE(
+      IsPlainText("Herzinsuffizienz \xc3\xbc"
+                  "ber 65 \xe2\x80\x93 \xe5\xbf\x83",
+                  100));
   EXPECT_FALSE(IsPlainText("abc", 2));
 }
 

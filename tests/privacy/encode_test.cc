@@ -31,12 +31,15 @@ TEST(Encode, RoundsHalfToEven) {
     Query q = OneBlock(ring, 8, 1000, 4);
     q.blocks[0].scale_log2 = 0;
     EncodeReport report;
-    EXPECT_EQ(Encoded(q, {0.5, 1.5, 2.5, -0.5, -1.5, 2.4999, -1000, 1000}, &report), (std::vector<std::int64_t>{0, 2, 2, 0, -2, 2, -1000, 1000}));
+    EXPECT_EQ(Encoded(q, {0.5, 1.5, 2.5, -0.5, -1.5, 2.4999, -1000, 1000}, &report),
+              (std::vector<std::int64_t>{0, 2, 2, 0, -2, 2, -1000, 1000}));
     EXPECT_EQ(report.saturated, 0U);
     q.blocks[0].scale_log2 = 3;
-    EXPECT_EQ(Encoded(q, {0.0625, 0.1875, 1, -1, 0.125, 0, 0, 0}, &report), (std::vector<std::int64_t>{0, 2, 8, -8, 1, 0, 0, 0}));
+    EXPECT_EQ(Encoded(q, {0.0625, 0.1875, 1, -1, 0.125, 0, 0, 0}, &report),
+              (std::vector<std::int64_t>{0, 2, 8, -8, 1, 0, 0, 0}));
     q.blocks[0].scale_log2 = -3;
-    EXPECT_EQ(Encoded(q, {4, 12, 20, -4, 1000, 0, 0, 0}, &report), (std::vector<std::int64_t>{0, 2, 2, 0, 125, 0, 0, 0}));
+    EXPECT_EQ(Encoded(q, {4, 12, 20, -4, 1000, 0, 0, 0}, &report),
+              (std::vector<std::int64_t>{0, 2, 2, 0, 125, 0, 0, 0}));
   }
 }
 
@@ -46,7 +49,8 @@ TEST(Encode, ClipsAndCounts) {
     q.blocks[0].scale_log2 = 1;
     EncodeReport report;
     const double inf = std::numeric_limits<double>::infinity();
-    EXPECT_EQ(Encoded(q, {9, -1e300, std::nan(""), inf, -inf, 8}, &report), (std::vector<std::int64_t>{16, -16, 0, 0, 0, 16}));
+    EXPECT_EQ(Encoded(q, {9, -1e300, std::nan(""), inf, -inf, 8}, &report),
+              (std::vector<std::int64_t>{16, -16, 0, 0, 0, 16}));
     EXPECT_EQ(report.saturated, 2U);
     EXPECT_EQ(report.not_finite, 3U);
   }
@@ -55,7 +59,8 @@ TEST(Encode, ClipsAndCounts) {
 TEST(Encode, RefusesWhatDoesNotFit) {
   Query q = OneBlock(Ring::kU64, 2, 8, 4);
   EncodeReport report;
-  for (const RawContribution& raw : {RawContribution{}, RawContribution{{{1}}}, RawContribution{{{1, 2, 3}}}, RawContribution{{{1, 2}, {1}}}}) {
+  for (const RawContribution& raw :
+       {RawContribution{}, RawContribution{{{1}}}, RawContribution{{{1, 2, 3}}}, RawContribution{{{1, 2}, {1}}}}) {
     const Result<Bytes> words = Encode(q, raw, &report);
     ASSERT_FALSE(words.has_value());
     EXPECT_EQ(words.error().code, Code::kInvalid);

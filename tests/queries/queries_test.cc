@@ -26,22 +26,26 @@ struct Asked {
   Query query;
   Inputs inputs;
 };
-Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<double>& model, const Preprocessing& preprocessing) {
+Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<double>& model,
+               const Preprocessing& preprocessing) {
   const Bytes blob = ParameterBlob(model);
   const Digest root = BlobRoot(blob);
-  return {kind == "train" ? TrainQuery(plan, 1, root, preprocessing, 3) : EvaluateQuery(plan, 1, root, preprocessing, 3), {{root, blob}}};
+  return {
+      kind == "train" ? TrainQuery(plan, 1, root, preprocessing, 3) : EvaluateQuery(plan, 1, root, preprocessing, 3),
+      {{root, blob}}};
 }
 
 TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
   const Plan plan = SmallDescribePlan();
-  const Table table = SmallTable({{"a", 0, 0, 1, 1}, {"a", 100, 0, 2, 1}, {"b", 50, 0, 0, 0}, {"c", kNone, 0, 2, kNone}});
+  const Table table =
+      SmallTable({{"a", 0, 0, 1, 1}, {"a", 100, 0, 2, 1}, {"b", 50, 0, 0, 0}, {"c", kNone, 0, 2, kNone}});
   const Query query = DescribeQuery(plan, DescribeRequestOf(plan), 3);
   const auto raw = ComputeDescribe(plan, table, query);
   ASSERT_TRUE(raw.has_value()) << raw.error().what;
   const std::vector<std::vector<double>> expected = {
-      {1}, {4}, {3},                                 // present, rows, patients
-      {1}, {3}, {1}, {0}, {2}, {1, 0, 1, 1},         // age: u is -1, 1, 0
-      {1}, {3}, {1}, {1, 2, 0}, {1}, {3}, {1}, {2},  // grade, sick
+      {1}, {4}, {3},                                                // present, rows, patients
+      {1}, {3}, {1}, {0},       {2, 0, 0}, {1, 0, 1, 1},            // age: u is -1, 1, 0
+      {1}, {3}, {1}, {1, 2, 0}, {1},       {3},          {1}, {2},  // grade, sick
   };
   EXPECT_EQ(raw->blocks, expected);
   EXPECT_TRUE(Encode(query, *raw, nullptr).has_value()) << "the blocks fit the query";
@@ -49,7 +53,8 @@ TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
 
 TEST(DescribeQuery, AColumnWithFewerPatientsThanTheMinimumIsSuppressed) {
   const Plan plan = SmallDescribePlan(3);
-  const Table table = SmallTable({{"a", 10, 0, 1, 1}, {"a", 20, 0, 2, 1}, {"a", 30, 0, 2, 1}, {"b", 50, 0, 1, 0}, {"c", kNone, 0, 2, 1}});
+  const Table table = SmallTable(
+      {{"a", 10, 0, 1, 1}, {"a", 20, 0, 2, 1}, {"a", 30, 0, 2, 1}, {"b", 50, 0, 1, 0}, {"c", kNone, 0, 2, 1}});
   const auto raw = *ComputeDescribe(plan, table, DescribeQuery(plan, DescribeRequestOf(plan), 3));
   EXPECT_EQ(raw.blocks[0], std::vector<double>{1}) << "three patients in all";
   EXPECT_EQ(raw.blocks[3], std::vector<double>{0}) << "age of two patients only, for all their rows";
@@ -86,15 +91,18 @@ TEST(TrainQuery, ContributesTheWeightedChangeOfLocalTraining) {
   EXPECT_EQ(raw->blocks[1], std::vector<double>{weight});
   for (int j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][static_cast<std::size_t>(j)], (trained[j] - start[j]) * weight);
   EXPECT_NE(trained, start);
-  EXPECT_EQ(ComputeTrain(plan, table, asked.query, asked.inputs)->blocks, raw->blocks) << "a repeated attempt computes the same bytes";
+  EXPECT_EQ(ComputeTrain(plan, table, asked.query, asked.inputs)->blocks, raw->blocks)
+      << "a repeated attempt computes the same bytes";
 }
 
 TEST(TrainQuery, WeighsPatientsAndCapsThem) {
   std::vector<testing::SmallRow> rows;
-  for (int i = 0; i < 600; ++i) rows.push_back({"p" + std::to_string(i % 300), 50.0 + i % 7, 0, 1, i % 2 == 0 ? 1.0 : 0.0});
+  for (int i = 0; i < 600; ++i)
+    rows.push_back({"p" + std::to_string(i % 300), 50.0 + i % 7, 0, 1, i % 2 == 0 ? 1.0 : 0.0});
   const Plan plan = SmallTrainPlan();
   const Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
-  EXPECT_EQ(ComputeTrain(plan, SmallTable(rows), asked.query, asked.inputs)->blocks[1], std::vector<double>{1}) << "about 150 patients, cap 100";
+  EXPECT_EQ(ComputeTrain(plan, SmallTable(rows), asked.query, asked.inputs)->blocks[1], std::vector<double>{1})
+      << "about 150 patients, cap 100";
   rows.resize(300);
   for (int i = 0; i < 300; ++i) rows[static_cast<std::size_t>(i)].id = "p" + std::to_string(i % 60);
   const double weight = ComputeTrain(plan, SmallTable(rows), asked.query, asked.inputs)->blocks[1][0];
@@ -116,7 +124,8 @@ TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
   const auto raw = ComputeEvaluate(plan, table, asked.query, asked.inputs);
   ASSERT_TRUE(raw.has_value()) << raw.error().what;
   const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
-  const BinaryMetrics exact = Evaluate(PredictLogistic(test.x, (Vector(5) << 1, 0.25, 0, 1.5, 0.125).finished()), test.y);
+  const BinaryMetrics exact =
+      Evaluate(PredictLogistic(test.x, (Vector(5) << 1, 0.25, 0, 1.5, 0.125).finished()), test.y);
   const auto rows = static_cast<double>(exact.rows);
   EXPECT_EQ(raw->blocks[0][0], 1);
   EXPECT_EQ(raw->blocks[1][0], rows);

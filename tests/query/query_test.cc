@@ -50,22 +50,43 @@ TEST(Query, TheBytesAreTheseForEver) {
   q.ring = Ring::kU32;
   q.Append("n", 2, Role::kCount, 100000, 3);
   q.Finish();
-  EXPECT_EQ(TextOf(q),
-            R"({"bases":[],"blocks":[{"bound":100000,"length":2,"name":"n","norm":"per_coordinate","role":"count","scale_log2":12,"sigma":0},)"
-            R"({"bound":1,"length":1,"name":"contributors","norm":"per_coordinate","role":"count","scale_log2":0,"sigma":0}],)"
-            R"("kind":"describe","params":{},"plan":"0000000000000000000000000000000000000000000000000000000000000000","release":"sum","ring":"u32","round":1})");
+  EXPECT_EQ(
+      TextOf(q),
+      R"({"bases":[],"blocks":[{"bound":100000,"length":2,"name":"n","norm":"per_coordinate","role":"count","scale_log2":12,"sigma":0},)"
+      R"({"bound":1,"length":1,"name":"contributors","norm":"per_coordinate","role":"count","scale_log2":0,"sigma":0}],)"
+      R"("kind":"describe","params":{},"plan":"0000000000000000000000000000000000000000000000000000000000000000","release":"sum","ring":"u32","round":1})");
 }
 
 TEST(Query, OnlyItsOwnBytesAreAccepted) {
   const std::string text = TextOf(Sample());
-  for (const auto& [what, by] : std::vector<std::pair<std::string, std::string>>{
-           {"{\"bases\"", "{ \"bases\""}, {"\"round\":3", "\"round\":3.0"}, {"\"round\":3", "\"round\":0"}, {"\"round\":3", "\"round\":4294967296"},
-           {"\"round\":3", "\"round\":3,\"x\":1"}, {"abab", "ABAB"}, {"abab", "ab"}, {"\"bound\":8", "\"bound\":0"}, {"\"bound\":8", "\"bound\":-8"},
-           {"\"bound\":8", "\"bound\":1e+300"}, {"\"length\":14", "\"length\":0"}, {"\"length\":14", "\"length\":268435457"},
-           {"\"length\":14", "\"length\":268435455"}, {"\"u64\"", "\"u16\""}, {"\"u64\"", "\"u32\""}, {"\"sum\"", "\"all\""}, {"\"delta\"", "\"weight\""},
-           {"\"name\":\"delta\"", "\"name\":\"\""}, {"\"name\":\"delta\"", "\"name\":\"contributors\""}, {"\"name\":\"delta\"", "\"name\":\"a\\nb\""},
-           {"\"contributors\"", "\"contributor\""}, {"\"scale_log2\":0", "\"scale_log2\":1"}, {"\"sigma\":0", "\"sigma\":-1"},
-           {"\"train\"", "\"\""}, {"\"kind\":\"train\",", ""}, {"[\"00", "[\"0"}, {"\"params\":{", "\"params\":1,\"y\":{"}}) {
+  for (const auto& [what, by] :
+       std::vector<std::pair<std::string, std::string>>{{"{\"bases\"", "{ \"bases\""},
+                                                        {"\"round\":3", "\"round\":3.0"},
+                                                        {"\"round\":3", "\"round\":0"},
+                                                        {"\"round\":3", "\"round\":4294967296"},
+                                                        {"\"round\":3", "\"round\":3,\"x\":1"},
+                                                        {"abab", "ABAB"},
+                                                        {"abab", "ab"},
+                                                        {"\"bound\":8", "\"bound\":0"},
+                                                        {"\"bound\":8", "\"bound\":-8"},
+                                                        {"\"bound\":8", "\"bound\":1e+300"},
+                                                        {"\"length\":14", "\"length\":0"},
+                                                        {"\"length\":14", "\"length\":268435457"},
+                                                        {"\"length\":14", "\"length\":268435455"},
+                                                        {"\"u64\"", "\"u16\""},
+                                                        {"\"u64\"", "\"u32\""},
+                                                        {"\"sum\"", "\"all\""},
+                                                        {"\"delta\"", "\"weight\""},
+                                                        {"\"name\":\"delta\"", "\"name\":\"\""},
+                                                        {"\"name\":\"delta\"", "\"name\":\"contributors\""},
+                                                        {"\"name\":\"delta\"", "\"name\":\"a\\nb\""},
+                                                        {"\"contributors\"", "\"contributor\""},
+                                                        {"\"scale_log2\":0", "\"scale_log2\":1"},
+                                                        {"\"sigma\":0", "\"sigma\":-1"},
+                                                        {"\"train\"", "\"\""},
+                                                        {"\"kind\":\"train\",", ""},
+                                                        {"[\"00", "[\"0"},
+                                                        {"\"params\":{", "\"params\":1,\"y\":{"}}) {
     const Result<Query> query = Again(Replaced(text, what, by));
     ASSERT_FALSE(query.has_value()) << what << " -> " << by;
     EXPECT_EQ(query.error().code, Code::kInvalid);
@@ -112,7 +133,9 @@ RC_GTEST_PROP(ScaleLog2, NoSaturatedSumWraps, ()) {
   const __int128 room = (static_cast<__int128>(1) << (ring == Ring::kU32 ? 31 : 63)) - 1;
   RC_ASSERT(static_cast<__int128>(std::ceil(std::ldexp(bound, k))) * hospitals <= room);
   // And the next larger scale would leave no room for one unit of rounding by each.
-  if (k < kMaxScaleLog2) RC_ASSERT(std::ldexp(static_cast<long double>(bound), k + 1) * hospitals > static_cast<long double>(room - hospitals));
+  if (k < kMaxScaleLog2)
+    RC_ASSERT(std::ldexp(static_cast<long double>(bound), k + 1) * hospitals >
+              static_cast<long double>(room - hospitals));
 }
 
 TEST(Answer, IsCheckedAgainstItsQuery) {
@@ -136,7 +159,8 @@ TEST(Answer, IsCheckedAgainstItsQuery) {
   EXPECT_EQ(answer->digest(), AnswerDigest(HashOf(q), {0, 2, 5}, BlobRoot(words)));
   EXPECT_NE(answer->digest(), Answer::Create(q, {0, 2, 6}, words)->digest());
 
-  for (const auto& survivors : std::vector<std::vector<std::uint32_t>>{{0, 2}, {0, 2, 5, 6}, {0, 2, 2}, {5, 2, 0}, {}}) {
+  for (const auto& survivors :
+       std::vector<std::vector<std::uint32_t>>{{0, 2}, {0, 2, 5, 6}, {0, 2, 2}, {5, 2, 0}, {}}) {
     const Result<Answer> wrong = Answer::Create(q, survivors, words);
     ASSERT_FALSE(wrong.has_value());
     EXPECT_EQ(wrong.error().code, Code::kProtocol);

@@ -25,7 +25,9 @@ std::string ErrorOf(const Value& value, Read read) {
 }
 
 TEST(Toml, ReadsEveryKind) {
-  const Value v = Toml("a = 1\nb = 1.0\nc = 'x'\nd = true\ne = [1, 'y']\nf = 2026-01-02\ng = 07:32:00\nh = 2026-01-02T07:32:00Z\n[t.u]\nk = 0.5\n");
+  const Value v = Toml(
+      "a = 1\nb = 1.0\nc = 'x'\nd = true\ne = [1, 'y']\nf = 2026-01-02\ng = 07:32:00\nh = "
+      "2026-01-02T07:32:00Z\n[t.u]\nk = 0.5\n");
   EXPECT_EQ(v["a"], v["b"]);
   EXPECT_EQ(v["c"].AsString(), "x");
   EXPECT_TRUE(v["d"].AsBool());
@@ -56,8 +58,10 @@ TEST(Toml, HoldsItsLimits) {
   EXPECT_NE(TomlError(dotted + " = 1\n").find("more than 32 parts"), std::string::npos);
   EXPECT_NE(TomlError("x = 1\n[" + dotted + "]\n").find("plan.toml:2:1: a key of more"), std::string::npos);
   EXPECT_NE(TomlError("x = [{\"q\"" + dotted.substr(1) + " = 1}]\n").find("parts"), std::string::npos);
+  EXPECT_NE(TomlError("x = [\"\"\"a\"\"\"\", {" + dotted + " = 1}]\n").find("parts"), std::string::npos);
   EXPECT_EQ(TomlError("x = \"" + std::string(1000, '.') + "\" # " + std::string(1000, '.') + "\n"), "no error");
-  EXPECT_EQ(TomlError("x = '''\n" + std::string(1000, '.') + "\n'''\ny = '" + std::string(100, '.') + "'\n"), "no error");
+  EXPECT_EQ(TomlError("x = '''\n" + std::string(1000, '.') + "\n'''\ny = '" + std::string(100, '.') + "'\n"),
+            "no error");
 }
 
 TEST(Reader, TakesWhatIsThereAndDefaultsTheRest) {
@@ -78,26 +82,33 @@ TEST(Reader, TakesWhatIsThereAndDefaultsTheRest) {
 }
 
 TEST(Reader, SaysWhereWhatAndWhatIsRight) {
-  const Value v = Toml("# plan\n  learning_rate = 0\nepoch = 3\nname = ''\nkinds = [1]\nwait = '5'\nmode = 'feavg'\nfast = 'yes'\n");
+  const Value v = Toml(
+      "# plan\n  learning_rate = 0\nepoch = 3\nname = ''\nkinds = [1]\nwait = '5'\nmode = 'feavg'\nfast = 'yes'\n");
   EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Number("learning_rate", 1e-6, 100); }),
             "plan.toml:2:3: [training] learning_rate: must be between 1e-06 and 100, got 0");
   EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Integer("name", 1, 9); }),
             "plan.toml:4:1: [training] name: must be a whole number between 1 and 9, got ''");
   EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.String("name"); }), "plan.toml:4:1: [training] name: must not be empty");
-  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Strings("kinds"); }), "plan.toml:5:10: [training] kinds: must hold texts in quotes only, got 1");
-  EXPECT_NE(ErrorOf(v, [](Reader& r) { r.ReadDuration("wait", Duration(0), Duration(1), Duration(0)); }).find("is not a duration"), std::string::npos);
-  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Choice("mode", {"fedavg", "fedprox"}); }),
-            "plan.toml:7:1: [training] mode: must be one of \"fedavg\", \"fedprox\", got 'feavg'; did you mean 'fedavg'?");
-  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Bool("fast", true); }), "plan.toml:8:1: [training] fast: must be true or false, got 'yes'");
+  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Strings("kinds"); }),
+            "plan.toml:5:10: [training] kinds: must hold texts in quotes only, got 1");
+  EXPECT_NE(ErrorOf(v, [](Reader& r) { r.ReadDuration("wait", Duration(0), Duration(1), Duration(0)); })
+                .find("is not a duration"),
+            std::string::npos);
+  EXPECT_EQ(
+      ErrorOf(v, [](Reader& r) { r.Choice("mode", {"fedavg", "fedprox"}); }),
+      "plan.toml:7:1: [training] mode: must be one of \"fedavg\", \"fedprox\", got 'feavg'; did you mean 'fedavg'?");
+  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Bool("fast", true); }),
+            "plan.toml:8:1: [training] fast: must be true or false, got 'yes'");
   EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Refuse("epoch", "no"); }), "plan.toml:3:1: [training] epoch: no");
 }
 
 TEST(Reader, TheFirstFaultWins) {
   const Value v = Toml("a = 0\nb = 0\n");
-  EXPECT_EQ(ErrorOf(v, [](Reader& r) {
-              r.Integer("b", 1, 2);
-              r.Integer("a", 1, 2);
-            }),
+  EXPECT_EQ(ErrorOf(v,
+                    [](Reader& r) {
+                      r.Integer("b", 1, 2);
+                      r.Integer("a", 1, 2);
+                    }),
             "plan.toml:2:1: [training] b: must be a whole number between 1 and 2, got 0");
 }
 
@@ -107,7 +118,8 @@ TEST(Reader, AnUnknownKeyNamesTheNearest) {
             "plan.toml:1:1: [training]: unknown key 'epoch'; did you mean 'epochs'?");
   EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Integer("epochs", 1, 9); }),
             "plan.toml:1:1: [training]: unknown key 'epoch'; did you mean 'epochs'?");
-  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Integer("zzz", 1, 9, 1); }), "plan.toml:1:1: [training]: unknown key 'epoch'; known are zzz");
+  EXPECT_EQ(ErrorOf(v, [](Reader& r) { r.Integer("zzz", 1, 9, 1); }),
+            "plan.toml:1:1: [training]: unknown key 'epoch'; known are zzz");
   EXPECT_NE(ErrorOf(v, [](Reader& r) { r.Integer("zzz", 1, 9); }).find("zzz: is required"), std::string::npos);
 }
 

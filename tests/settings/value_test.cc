@@ -56,7 +56,8 @@ TEST(CanonicalJson, WritesNumbersAsRfc8785AppendixB) {
 }
 
 TEST(CanonicalJson, SortsKeysAndEscapes) {
-  const Value v = Value().Set("b", Value::Array{}).Set("a", Value("\x01\"\\\n\xc3\xa9")).Set("A", Value()).Set("", Value::Object{});
+  const Value v =
+      Value().Set("b", Value::Array{}).Set("a", Value("\x01\"\\\n\xc3\xa9")).Set("A", Value()).Set("", Value::Object{});
   EXPECT_EQ(CanonicalJson(v), "{\"\":{},\"A\":null,\"a\":\"\\u0001\\\"\\\\\\n\xc3\xa9\",\"b\":[]}");
 }
 
@@ -78,17 +79,19 @@ TEST(PrettyJson, IndentsByTwo) {
 }
 
 TEST(ParseJson, ReadsWholeNumbersAsIntegers) {
-  EXPECT_EQ(ParseJson("[1, 1.0, 1e3, -0, -0.0, 0.5]").value(), Value().Push(1).Push(1).Push(1000).Push(0).Push(0).Push(0.5));
+  EXPECT_EQ(ParseJson("[1, 1.0, 1e3, -0, -0.0, 0.5]").value(),
+            Value().Push(1).Push(1).Push(1000).Push(0).Push(0).Push(0.5));
   EXPECT_TRUE(ParseJson("1e3")->IsInteger());
   EXPECT_EQ(ParseJson("9007199254740991")->AsInteger(), 9007199254740991);
 }
 
 TEST(ParseJson, NamesThePlaceOfEachFault) {
-  EXPECT_NE(ErrorOf("{\"a\":1,\n \"a\":2}").find("JSON, 2:5: the key 'a' is there twice"), std::string::npos) << ErrorOf("{\"a\":1,\n \"a\":2}");
+  EXPECT_NE(ErrorOf("{\"a\":1,\n \"a\":2}").find("JSON, 2:5: the key 'a' is there twice"), std::string::npos)
+      << ErrorOf("{\"a\":1,\n \"a\":2}");
   EXPECT_NE(ErrorOf("[1,\n2,]").find("JSON, 2:3: syntax error"), std::string::npos) << ErrorOf("[1,\n2,]");
-  for (const char* bad : {"", "[1] x", "[", "{\"a\":}", "NaN", "[Infinity]", "1e999", "9007199254740993", "-9007199254740993",
-                          "18446744073709551616", "123456789012345678901234567890", "\"\xff\"", "\"\\ud800\"", "'a'", "[1,]", "// c\n1",
-                          "01", "\"a\nb\"", "tru"}) {
+  for (const char* bad : {"", "[1] x", "[", "{\"a\":}", "NaN", "[Infinity]", "1e999", "9007199254740993",
+                          "-9007199254740993", "18446744073709551616", "123456789012345678901234567890", "\"\xff\"",
+                          "\"\\ud800\"", "'a'", "[1,]", "// c\n1", "01", "\"a\nb\"", "tru"}) {
     EXPECT_NE(ErrorOf(bad).find("JSON, "), std::string::npos) << bad << ": " << ErrorOf(bad);
   }
 }
@@ -107,7 +110,8 @@ TEST(Duration, IsTextBothWays) {
   EXPECT_EQ(DurationText(std::chrono::milliseconds(250)), "250ms");
   EXPECT_EQ(DurationText(Duration(0)), "0s");
   EXPECT_EQ(ParseDuration("2h").value(), std::chrono::hours(2));
-  for (const char* bad : {"", "5", "s", "-5s", "5 s", "5d", "1.5s", "9223372036854775807h", "5sx"}) EXPECT_FALSE(ParseDuration(bad)) << bad;
+  for (const char* bad : {"", "5", "s", "-5s", "5 s", "5d", "1.5s", "9223372036854775807h", "5sx"})
+    EXPECT_FALSE(ParseDuration(bad)) << bad;
 }
 
 TEST(Nearest, FindsWhatWasMeant) {
@@ -128,14 +132,18 @@ TEST(Quoted, TamesTheTextOfOthers) {
 
 Value RandomValue(int depth) {
   switch (*rc::gen::inRange(0, depth > 0 ? 7 : 5)) {
-    case 0: return Value();
-    case 1: return Value(*rc::gen::arbitrary<bool>());
-    case 2: return Value(*rc::gen::inRange<std::int64_t>(-(std::int64_t{1} << 53) + 1, std::int64_t{1} << 53));
+    case 0:
+      return Value();
+    case 1:
+      return Value(*rc::gen::arbitrary<bool>());
+    case 2:
+      return Value(*rc::gen::inRange<std::int64_t>(-(std::int64_t{1} << 53) + 1, std::int64_t{1} << 53));
     case 3: {
       const double v = std::bit_cast<double>(*rc::gen::arbitrary<std::uint64_t>());
       return Value(std::isfinite(v) ? v : 0.25);
     }
-    case 4: return Value(*rc::gen::container<std::string>(rc::gen::inRange<char>(1, 127)));
+    case 4:
+      return Value(*rc::gen::container<std::string>(rc::gen::inRange<char>(1, 127)));
     case 5: {
       Value out = Value::Array{};
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i) out.Push(RandomValue(depth - 1));
@@ -143,7 +151,8 @@ Value RandomValue(int depth) {
     }
     default: {
       Value out = Value::Object{};
-      for (int i = *rc::gen::inRange(0, 4); i > 0; --i) out.Set(*rc::gen::arbitrary<std::string>(), RandomValue(depth - 1));
+      for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
+        out.Set(*rc::gen::container<std::string>(rc::gen::inRange<char>(0, 127)), RandomValue(depth - 1));
       return out;
     }
   }

@@ -5,41 +5,39 @@
 
 namespace consilium::sim {
 
-void Forger::Overhear(const IdentityKey& key, const Bytes& frame) {
-  if (IsChunk(frame)) return;
-  const auto message = ReadFrame(frame, key.verify_key());
-  const auto* offer = message ? std::get_if<Offer>(&*message) : nullptr;
-  if (offer != nullptr) overheard_ = *offer;
-}
-
-void Forger::AfterHospital(std::size_t end, std::uint32_t number, const IdentityKey& key, const Bytes& frame) {
+void Forger::AfterHospital(std::uint32_t number, const IdentityKey& rogue_key, const Bytes& frame) {
+  if (!rogue_) return;
+  bool worth_acting = number == rogue_->number;
   if (!IsChunk(frame)) {
-    const auto message = ReadFrame(frame, key.verify_key());
-    if (message && std::holds_alternative<Offer>(*message)) offers_.push_back(frame);
+    const auto message = Peek(frame);
+    const auto* offer = message ? std::get_if<Offer>(&*message) : nullptr;
+    if (offer != nullptr) overheard_ = *offer;
+    if (offer != nullptr && number == rogue_->number) offers_.push_back(frame);
+    worth_acting |= offer != nullptr;
   }
-  if (!Now()) return;
+  if (!worth_acting || !Now()) return;
   if (!offers_.empty() && context_.random.PerMille(500)) {
-    context_.Note("hospital {} REPLAYS an offer", number);
-    return network_.FromEnd(end, offers_[context_.random.Below(offers_.size())]);
+    context_.Note("hospital {} REPLAYS an offer", rogue_->number);
+    return network_.FromEnd(rogue_->end, offers_[context_.random.Below(offers_.size())]);
   }
-  ForgeOffer(end, number, key);
+  ForgeOffer(rogue_key);
 }
 
 // Under the context of the latest attempt, invited or not: a first, or a second and different upload.
-void Forger::ForgeOffer(std::size_t end, std::uint32_t number, const IdentityKey& key) {
+void Forger::ForgeOffer(const IdentityKey& key) {
   if (!overheard_ || overheard_->vector.content.empty()) return;
   Offer offer = *overheard_;
   Bytes vector = offer.vector.content;
   vector[context_.random.Below(std::max<std::size_t>(vector.size() - 8, 1))] ^= 1;
   offer.vector = InlineBlob(vector);
-  context_.Note("hospital {} FORGES an offer for attempt {}", number, offer.attempt);
-  watch_.OnForged(number, std::move(vector));
-  network_.FromEnd(end, EncodeFrame(offer, key));
+  context_.Note("hospital {} FORGES an offer for attempt {}", rogue_->number, offer.attempt);
+  watch_.OnForged(rogue_->number, std::move(vector));
+  network_.FromEnd(rogue_->end, EncodeFrame(offer, key));
 }
 
 void Forger::AfterCoordinator(std::size_t ends, const IdentityKey& key, const std::vector<TransportKey>& peers, const Bytes& frame) {
   if (!IsChunk(frame)) {
-    const auto message = ReadFrame(frame, key.verify_key());
+    const auto message = Peek(frame);
     if (!message) return;
     if (const auto* invite = std::get_if<Invite>(&*message)) invite_ = *invite;
     if (const auto* release = std::get_if<Release>(&*message)) release_ = *release;

@@ -135,7 +135,11 @@ Scenario DrawScenario(std::uint64_t seed) {
   if (random.PerMille(30)) scenario.hospitals[random.Below(count)].always_fails = true;
   if (count > 2 && random.PerMille(80)) scenario.hospitals.back().enrols_late = true;
   const auto adversary = random.Below(100);
-  if (adversary < 12) scenario.hospitals[random.Below(count)].rogue = true;
+  if (adversary < 12) {
+    auto& hospital = scenario.hospitals[random.Below(count)];
+    hospital.rogue = true;
+    if (random.PerMille(300)) hospital.officer = HospitalScenario::Officer::kSilent;
+  }
   if (adversary >= 12 && adversary < 22) scenario.liar = true;
   if (adversary >= 22 && adversary < 26) scenario.rollback = true;
   if (scenario.liar || scenario.rogue()) scenario.forged_per_mille = static_cast<std::uint32_t>(random.Between(10, 150));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <optional>
 
 #include "common/base/twin.h"
 #include "tests/sim/world.h"
@@ -19,6 +20,8 @@ namespace sim {
 namespace {
 
 #ifdef CONSILIUM_TWINS
+constexpr std::uint64_t kSearched = 600;
+
 struct Row {
   Twin twin;
   std::string_view name;
@@ -32,14 +35,14 @@ constexpr Row kRows[] = {
 };
 
 // In a process of its own: a core that misses a check may well stop on another one.
-std::string BrokenBy(const Row& row, Twin omitted) {
+std::string BrokenBy(std::uint64_t seed, Twin omitted) {
   std::array<int, 2> ends{};
   if (pipe(ends.data()) != 0) return "no pipe";
   const pid_t child = fork();
   if (child == 0) {
     close(STDERR_FILENO);
     omitted_twin = omitted;
-    const auto outcome = RunSeed(row.seed, Trace::Mode::kOff);
+    const auto outcome = RunSeed(seed, Trace::Mode::kOff);
     const std::string broken = outcome.failure ? outcome.failure->invariant : "";
     _exit(write(ends[1], broken.data(), broken.size()) == static_cast<ssize_t>(broken.size()) ? 0 : 1);
   }
@@ -51,6 +54,15 @@ std::string BrokenBy(const Row& row, Twin omitted) {
   int status = 0;
   waitpid(child, &status, 0);
   return WIFSIGNALED(status) ? "CHECK" : broken;
+}
+
+// The first seed that breaks without the check and holds with it.
+std::optional<std::pair<std::uint64_t, std::string>> FirstSeed(Twin twin, std::uint64_t most) {
+  for (std::uint64_t seed = 1; seed <= most; ++seed) {
+    auto broken = BrokenBy(seed, twin);
+    if (!broken.empty() && broken != "CHECK" && BrokenBy(seed, Twin::kNone).empty()) return std::pair(seed, std::move(broken));
+  }
+  return {};
 }
 #endif
 
@@ -74,13 +86,17 @@ int CheckTwins() {
   int wrong = 0;
 #ifdef CONSILIUM_TWINS
   for (const auto& row : kRows) {
-    const auto without = BrokenBy(row, row.twin);
-    const auto with = BrokenBy(row, Twin::kNone);
-    const bool good = without == row.invariant && with.empty();
-    fmt::print("{:>20}  seed {:>6}: without the check \"{}\", with it {}{}\n", row.name, row.seed, without,
-               with.empty() ? "all invariants hold" : with, good ? "" : "   WRONG, expected \"" + std::string(row.invariant) + "\"");
-    wrong += good ? 0 : 1;
+    const auto without = BrokenBy(row.seed, row.twin);
+    const auto with = BrokenBy(row.seed, Twin::kNone);
+    fmt::print("{:>20}  seed {:>4}: without the check \"{}\", with it {}\n", row.name, row.seed, without,
+               with.empty() ? "all invariants hold" : with);
+    if (without == row.invariant && with.empty()) continue;
+    // A change of the cores moves what a seed does; the check must still show in some seed.
+    const auto other = FirstSeed(row.twin, kSearched);
+    if (other) fmt::print("{:>20}  twins.inc is behind: write TWIN({}, {}, \"{}\")\n", "", row.name, other->first, other->second);
+    if (!other || !with.empty()) ++wrong;
   }
+  fmt::print("{} of {} twins are missed\n", wrong, std::size(kRows));
 #else
   fmt::print(stderr, "this build has no twins; use sim_twins --twins\n");
   return 2;

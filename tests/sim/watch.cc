@@ -3,6 +3,11 @@
 
 namespace consilium::sim {
 
+Result<Message> Peek(ByteView frame) {
+  const auto envelope = TRY(OpenEnvelope(frame));
+  return ParsePayload(envelope.payload);
+}
+
 Watch::Watch(Context& context, VerifyKey coordinator) : context_(context), coordinator_(coordinator) {}
 
 void Watch::AddStudy(const Plan& plan) {
@@ -13,7 +18,7 @@ void Watch::AddStudy(const Plan& plan) {
   book.reference = std::move(*reference);
 }
 
-void Watch::AddHospital(std::uint32_t number, VerifyKey identity) { hospitals_[number].identity = identity; }
+void Watch::AddHospital(std::uint32_t number) { hospitals_[number]; }
 
 std::string Watch::NameOf(const StudyId& study) const { return study.Hex().substr(0, 8); }
 
@@ -55,6 +60,7 @@ void Watch::OnLedgerRow(std::uint32_t number, ByteView bytes) {
   const auto row = DecodeLedgerRow(bytes);
   if (!row) return context_.Fail("stored records", "a ledger row does not decode: " + row.error().what);
   if (row->kind == LedgerRow::Kind::kReserve) hospital.reserved.insert(row->study);
+  if (row->kind == LedgerRow::Kind::kRelease) hospital.released.insert(row->study);
   if (row->kind != LedgerRow::Kind::kCommit) return;
   auto& attempts = hospital.committed[row->study];
   const std::uint32_t most = studies_.contains(row->study) ? studies_[row->study].plan.maximum_attempts : 0;
@@ -102,7 +108,7 @@ void Watch::OnHospitalSends(std::uint32_t number, ByteView frame) {
     }
     return;
   }
-  const auto message = ReadFrame(frame, hospital.identity);
+  const auto message = Peek(frame);
   if (!message) return context_.Fail("wire", fmt::format("hospital {} sends a frame that does not read: {}", number, message.error().what));
   context_.Note("{} -> coordinator: {}", number, KindName(*message));
   if (const auto* offer = std::get_if<Offer>(&*message)) OnOffer(number, *offer);
@@ -126,7 +132,7 @@ void Watch::OnOfficerApproves(std::uint32_t number, const StudyId& study) { hosp
 void Watch::OnAbortAsked(const StudyId& study) { studies_[study].abort_asked = true; }
 
 void Watch::OnForgedRelease(ByteView frame) {
-  const auto message = ReadFrame(frame, coordinator_);
+  const auto message = Peek(frame);
   if (!message) return;
   if (const auto* release = std::get_if<Release>(&*message)) releases_[Blake2b(frame)] = *release;
 }

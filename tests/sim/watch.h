@@ -17,11 +17,14 @@
 
 namespace consilium::sim {
 
+// What a frame says; its signature is the receiver's business, and verifying twice would double the cost of a run.
+Result<Message> Peek(ByteView frame);
+
 class Watch {
  public:
   Watch(Context& context, VerifyKey coordinator);
   void AddStudy(const Plan& plan);
-  void AddHospital(std::uint32_t number, VerifyKey identity);
+  void AddHospital(std::uint32_t number);
 
   // What happens.
   void OnCompute(std::uint32_t number, const Query& query, const std::map<Digest, Bytes>& inputs);
@@ -55,9 +58,8 @@ class Watch {
     std::set<std::uint32_t> answered;          // Rounds with an answer in the audit chain.
   };
   struct HospitalBook {
-    VerifyKey identity;
     std::map<StudyId, std::set<std::uint32_t>> committed;  // Attempts, as the durable ledger has them.
-    std::set<StudyId> reserved, asked;                     // Asked: an officer said yes at least once.
+    std::set<StudyId> reserved, released, asked;           // Asked: an officer said yes at least once.
     std::map<StudyId, ParticipantRecord> records;
     std::map<std::pair<StudyId, std::uint32_t>, std::pair<Digest, Digest>> offered;  // -> (context, root)
     std::set<Digest> offered_roots;

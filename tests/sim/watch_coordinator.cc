@@ -156,7 +156,7 @@ bool Watch::SumWith(const Query& query, const std::vector<std::uint32_t>& surviv
 // A release is durable before it leaves, and one seq has one release.
 void Watch::OnCoordinatorSends(ByteView frame) {
   if (IsChunk(frame)) return;
-  const auto message = ReadFrame(frame, coordinator_);
+  const auto message = Peek(frame);
   if (!message) return context_.Fail("wire", "the coordinator sends a frame that does not read: " + message.error().what);
   context_.Note("coordinator sends: {}", KindName(*message));
   const auto* release = std::get_if<Release>(&*message);
@@ -215,6 +215,10 @@ std::string Watch::WhatIsLeft() const {
         return fmt::format("study {} is {} and hospital {} says {}", NameOf(id), Name(book.record.phase), number,
                            record == records.end() ? "nothing" : Name(record->second.phase));
       }
+      const auto& mine = record->second;
+      if (mine.phase == StudyPhase::kComplete && !mine.last_query.empty() && mine.results.empty()) {
+        return fmt::format("study {} is complete and hospital {} has no results of its own", NameOf(id), number);
+      }
     }
   }
   return {};
@@ -233,6 +237,11 @@ void Watch::AtEnd() {
     }
     for (const auto& [number, hospital] : hospitals_) {
       const auto mine = hospital.records.find(id);
+      const bool ended = mine != hospital.records.end() && mine->second.phase == record.phase;
+      const bool unused = ended && hospital.reserved.contains(id) && mine->second.last_attempt < book.plan.maximum_attempts;
+      if (unused && !hospital.released.contains(id)) {
+        context_.Fail("ledger released", fmt::format("{}: hospital {} keeps what it reserved and did not use", where, number));
+      }
       if (mine == hospital.records.end() || record.phase != StudyPhase::kComplete) continue;
       const auto verdict = record.verdicts.find(number);
       if (verdict == record.verdicts.end() || !verdict->second.approved) continue;

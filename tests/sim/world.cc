@@ -87,7 +87,8 @@ void World::MakeHospital(std::uint32_t number) {
   hospital.end = network_.AddEnd(Transport(hospital.name), [this, number](Event event) {
     At(number).process->Deliver(std::move(event));
   });
-  watch_.AddHospital(number, Identity(hospital.name).verify_key());
+  if (scenario.rogue) forger_.SetRogue({hospital.end, number});
+  watch_.AddHospital(number);
   hospital.workbench = std::make_unique<FakeWorkbench>(
       number, context_.scenario.wild_values, scenario.unfit,
       [this, number, &scenario](const Plan&, const Query& query, const std::map<Digest, Bytes>& inputs) -> Status {
@@ -119,10 +120,10 @@ Process::World World::HospitalWorld(std::uint32_t number) {
     auto& hospital = At(number);
     watch_.OnHospitalSends(number, frame);
     network_.FromEnd(hospital.end, frame);
-    if (!context_.scenario.rogue()) return;
-    const auto key = Identity(hospital.name);
-    forger_.Overhear(key, frame);
-    if (context_.scenario.hospitals[number - 1].rogue) forger_.AfterHospital(hospital.end, number, key, frame);
+    for (const auto& rogue : hospitals_) {
+      if (!context_.scenario.hospitals[rogue->number - 1].rogue) continue;
+      forger_.AfterHospital(number, Identity(rogue->name), frame);
+    }
   };
   world.admit = [](std::set<PeerKey>) {};
   world.disconnect = [this, number](const PeerKey&) { network_.Cut(At(number).end, "by the hospital"); };

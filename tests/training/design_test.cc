@@ -14,7 +14,8 @@ using testing::SmallTrainPlan;
 const std::vector<std::size_t> kAll = {0, 1, 2, 3};
 
 Table FourRows() {
-  return testing::SmallTable({{"a", 40, -1, 1, 1}, {"b", kNone, 0.5, 2, 0}, {"c", 60, kNone, 3, 1}, {"d", 80, 1, 0, 0}});
+  return testing::SmallTable(
+      {{"a", 40, -1, 1, 1}, {"b", kNone, 0.5, 2, 0}, {"c", 60, kNone, 3, 1}, {"d", 80, 1, 0, 0}});
 }
 
 TEST(Design, OneHotImputedAndScaled) {
@@ -32,7 +33,9 @@ TEST(Design, OneHotImputedAndScaled) {
 
 TEST(Design, DeclaredScaleMapsTheRangeToOne) {
   const Plan plan = SmallTrainPlan("standardize = \"declared\"\nimpute = \"constant\"\n");
-  const Design design = BuildDesign(plan, testing::SmallTable({{"a", 0, -1, 1, 1}, {"b", 100, 1, 1, 1}, {"c", kNone, kNone, 1, 1}}), {0, 1, 2}, MakePreprocessing(plan, {}));
+  const Design design =
+      BuildDesign(plan, testing::SmallTable({{"a", 0, -1, 1, 1}, {"b", 100, 1, 1, 1}, {"c", kNone, kNone, 1, 1}}),
+                  {0, 1, 2}, MakePreprocessing(plan, {}));
   EXPECT_EQ(design.x(0, 0), -1);
   EXPECT_EQ(design.x(1, 0), 1);
   EXPECT_EQ(design.x(2, 0), 0);

@@ -39,7 +39,8 @@ TEST(Split, DependsOnSeedAndPatientAlone) {
 }
 
 TEST(Split, RowsWithoutALabelAreOnNoSide) {
-  const Rows split = *SplitRows(SmallTrainPlan(), SmallTable({{"a", 1, 0, 1, 1}, {"b", 2, 0, 1, kNone}, {"c", 3, 0, 1, 0}}));
+  const Rows split =
+      *SplitRows(SmallTrainPlan(), SmallTable({{"a", 1, 0, 1, 1}, {"b", 2, 0, 1, kNone}, {"c", 3, 0, 1, 0}}));
   EXPECT_EQ(split.unlabelled, 1U);
   EXPECT_EQ(split.train.size() + split.test.size(), 2U);
 }

@@ -18,6 +18,8 @@ class Rogue {
     if (!routing_id.empty()) Set(ZMQ_ROUTING_ID, View(routing_id));
     const int linger = 0;
     zmq_setsockopt(socket_, ZMQ_LINGER, &linger, sizeof linger);
+    const int few = 1;  // Or its library would read a thousand messages for it.
+    zmq_setsockopt(socket_, ZMQ_RCVHWM, &few, sizeof few);
   }
   Rogue(const Rogue&) = delete;
   Rogue& operator=(const Rogue&) = delete;

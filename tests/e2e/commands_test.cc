@@ -1,0 +1,155 @@
+// What scripts rely on: exit codes, one document on stdout, messages that name the place and the mend.
+#include "tests/e2e/federation.h"
+
+namespace consilium::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string With(std::string text, const std::string& from, const std::string& to) {
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+TEST(Commands, WrongUsageIsTwo) {
+  for (const char* program : {"consilium", "consilium-node", "consilium-coordinator"}) {
+    for (const std::vector<std::string>& args : {std::vector<std::string>{}, {"--no-such-flag"}, {"nonsense"}}) {
+      std::vector<std::string> argv = {Binary(program)};
+      argv.insert(argv.end(), args.begin(), args.end());
+      EXPECT_EQ(RunProgram(argv)->status, 2) << program;
+    }
+    const auto help = RunProgram({Binary(program), "--help"});
+    EXPECT_EQ(help->status, 0);
+    EXPECT_NE(help->out.find("Example"), std::string::npos);
+  }
+}
+
+TEST(Commands, WithoutACoordinatorIsFour) {
+  Federation federation;  // Nothing runs.
+  const ProgramOutput output = federation.Cli({"status"});
+  EXPECT_EQ(output.status, 4) << output.err;
+  EXPECT_TRUE(output.out.empty());
+  const auto never = RunProgram({Binary("consilium"), "status"}, "", kPatience, {"XDG_CONFIG_HOME=" + (federation.root() / "none").string(), "CONSILIUM_COORDINATOR="});
+  EXPECT_EQ(never->status, 4);
+  EXPECT_NE(never->err.find("consilium login"), std::string::npos);
+}
+
+TEST(Commands, WhatIsNotThereIsFive) {
+  Federation federation;
+  federation.StartCoordinator();
+  EXPECT_EQ(federation.Cli({"study", "show", "nothing"}).status, 5);
+  EXPECT_EQ(federation.Cli({"study", "watch", "nothing"}).status, 5);
+  EXPECT_EQ(federation.Cli({"hospital", "confirm", "hospital-x", "--yes"}).status, 5);
+  EXPECT_EQ(federation.Cli({"study", "check", federation.root() / "no-plan.toml"}).status, 5);
+}
+
+TEST(Commands, AWrongPlanIsTwoAndNamesTheLineAndTheNearestKey) {
+  Federation federation;
+  const std::string good = PlanText({});
+  const auto check = [&](const std::string& text) { return federation.Cli({"study", "check", federation.WritePlan(text)}); };
+  EXPECT_EQ(check(good).status, 0);
+  const ProgramOutput unknown = check(With(good, "batch_size", "batch_sise"));
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_NE(unknown.err.find("batch_size"), std::string::npos) << unknown.err;
+  EXPECT_NE(unknown.err.find("plan.toml:"), std::string::npos) << unknown.err;
+  EXPECT_EQ(check(With(good, "learning_rate = 0.1", "learning_rate = -1")).status, 2);
+  EXPECT_EQ(check(With(good, "\"trestbps\"", "\"no_such_column\"")).status, 2);
+  EXPECT_EQ(check(With(good, "label = \"disease\"", "label = \"age\"")).status, 2);
+  EXPECT_EQ(check("this is no TOML").status, 2);
+  // What this version cannot protect it does not pretend to.
+  EXPECT_EQ(check(With(good, "mode = \"none\"", "mode = \"distributed\"\nepsilon = 2")).status, 3);
+  EXPECT_EQ(check(With(good, "profile = \"visible\"", "profile = \"secure\"")).status, 3);
+
+  const Value document = federation.CliJson({"study", "check", federation.WritePlan(good)});
+  EXPECT_EQ(document["study"].AsString().size(), 64U);
+  EXPECT_TRUE(document["plan"].IsObject());
+  EXPECT_NE(document["summary"].AsString().find("NO DIFFERENTIAL PRIVACY"), std::string::npos);
+}
+
+// Wrong tables: each is named with file and line, nothing is registered, nothing leaves.
+TEST(Commands, AWrongTableIsTwoAndNamesFileAndLine) {
+  Federation federation;
+  const std::string good = ReadText(federation.root() / "data" / "hospital-a" / "patients.csv");
+  const std::string head = good.substr(0, good.find('\n') + 1);
+  struct Case {
+    const char* what;
+    std::string text;
+    bool has_line;
+  };
+  const std::string row = "p1,60,1,130,240,0,150,0,1.0,2,0,1\n";
+  const std::vector<Case> cases = {
+      {"wrong type", head + "p1,sixty,1,130,240,0,150,0,1.0,2,0,1\n", true},
+      {"out of range", head + row + "p2,600,1,130,240,0,150,0,1.0,2,0,1\n", true},
+      {"unknown category", head + "p1,60,1,130,240,0,150,0,1.0,9,0,1\n", true},
+      {"ragged", head + row + "p2,60,1\n", true},
+      {"unknown label", head + "p1,60,1,130,240,0,150,0,1.0,2,0,maybe\n", true},
+      {"empty", "", false},
+      {"only a heading", head, false},
+      {"missing column", With(head, "chol,", "") + "p1,60,1,130,0,150,0,1.0,2,0,1\n", false},
+  };
+  const fs::path csv = federation.root() / "bad.csv";
+  for (const Case& c : cases) {
+    WriteText(csv, c.text);
+    const ProgramOutput output = federation.Node(0, {"data", "check", "DIR", "other", "--csv", csv, "--schema", federation.root() / "data" / "schema.toml"});
+    EXPECT_EQ(output.status, 2) << c.what << ": " << output.err;
+    EXPECT_NE(output.err.find(c.has_line ? "bad.csv:" : "bad.csv"), std::string::npos) << c.what << ": " << output.err;
+    EXPECT_TRUE(output.out.empty()) << c.what;
+  }
+  WriteText(csv, head + row + "p2,61,0,131,,0,151,1,0.5,3,1,0\n");
+  const Value report = federation.NodeJson(0, {"data", "check", "DIR", "other", "--csv", csv, "--schema", federation.root() / "data" / "schema.toml"});
+  EXPECT_EQ(report["rows"].AsInteger(), 2);
+  EXPECT_EQ(federation.NodeJson(0, {"data", "list", "DIR"})["datasets"].AsArray().size(), 1U) << "a check registers nothing";
+}
+
+TEST(Commands, TooFewPatientsAreRefusedAtApproval) {
+  Federation federation;
+  const std::string good = ReadText(federation.root() / "data" / "hospital-a" / "patients.csv");
+  std::size_t end = 0;
+  for (int lines = 0; lines < 6; ++lines) end = good.find('\n', end) + 1;
+  const fs::path few = federation.root() / "few.csv";
+  WriteText(few, good.substr(0, end));
+  federation.StartCoordinator();
+  federation.StartNode(0);
+  EXPECT_EQ(federation.Node(0, {"data", "add", "DIR", "cohort", "--csv", few, "--schema", federation.root() / "data" / "schema.toml"}).status, 0);
+  const std::string study = federation.Submit({});
+  const HttpClient control = HttpClient::Unix(federation.node(0) / "control.sock");
+  ASSERT_TRUE(WaitUntil([&] { return control.Get("/v1/plans/" + study).value_or(HttpReply{}).status == 200; }));
+  const ProgramOutput refused = federation.Node(0, {"plan", "approve", "DIR", study});
+  EXPECT_EQ(refused.status, 3) << refused.err;
+  EXPECT_EQ(federation.NodeJson(0, {"budget", "DIR"})["rows"].AsInteger(), 0);
+}
+
+TEST(Commands, JsonIsOneDocumentAndNothingElse) {
+  Federation federation;
+  federation.StartCoordinator();
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"status"}, {"hospital", "list"}, {"study", "list"}}) {
+    EXPECT_TRUE(federation.CliJson(args).IsObject());
+  }
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"status", "DIR"}, {"data", "list", "DIR"}, {"plan", "list", "DIR"}, {"results", "DIR"}, {"budget", "DIR"}}) {
+    EXPECT_TRUE(federation.NodeJson(0, args).IsObject());
+  }
+}
+
+TEST(Commands, TheDemoLeavesEverythingAndStopsEverything) {
+  Federation federation;  // For its folder only.
+  const fs::path out = federation.root() / "demo";
+  const auto ran = RunProgram({Binary("consilium"), "demo", "--hospitals", "3", "--rounds", "4", "--dir", out, "--json"}, "", kPatience);
+  ASSERT_TRUE(ran.has_value()) << ran.error().what;
+  ASSERT_EQ(ran->status, 0) << ran->err;
+  const auto document = ParseJson(ran->out);
+  ASSERT_TRUE(document.has_value()) << ran->out;
+  EXPECT_EQ((*document)["study"]["rounds"].AsInteger(), 4);
+  EXPECT_EQ((*document)["privacy"]["mode"].AsString(), "none");
+  EXPECT_EQ((*document)["profile"].AsString(), "visible");
+  ASSERT_EQ((*document)["hospitals"].AsArray().size(), 3U);
+  for (const Value& hospital : (*document)["hospitals"].AsArray()) {
+    for (const char* kind : {"local", "federated", "pooled"}) EXPECT_TRUE(hospital[kind].Has("auroc")) << kind;
+  }
+  for (const char* file : {"model", "report", "audit"}) EXPECT_TRUE(fs::exists((*document)["files"][file].AsString())) << file;
+  EXPECT_TRUE(fs::exists(out / "logs" / "coordinator.log"));
+  EXPECT_FALSE(fs::exists(out / "state")) << "keys and databases are kept only with --keep";
+}
+
+}  // namespace
+}  // namespace consilium::e2e
