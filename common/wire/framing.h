@@ -2,6 +2,15 @@
 // library.
 #pragma once
 
+#include <kj/string.h>
+
+#ifdef __clang__
+// Cap'n Proto 0.9's <capnp/blob.h> leans on this operator; C++20 as clang reads it (P2468) does not derive it.
+namespace kj {
+inline bool operator==(const char* a, const StringPtr& b) { return b.operator==(StringPtr(a)); }
+}  // namespace kj
+#endif
+
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 #include <kj/exception.h>

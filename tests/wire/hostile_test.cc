@@ -1,8 +1,10 @@
 // What a peer with a good key but ill will may send: well-signed envelopes around payloads that break a limit. Each is
 // malformed (kProtocol), none costs more than its size, and a wrong signature is found before the payload is parsed.
-#include <capnp/any.h>
-#include <capnp/message.h>
 #include <gtest/gtest.h>
+
+#include "common/wire/framing.h"  // Before Cap'n Proto's own headers, for clang.
+
+#include <capnp/any.h>
 
 #include "schemas/wire.capnp.h"
 #include "tests/wire/examples.h"
@@ -10,7 +12,7 @@
 namespace consilium {
 namespace {
 
-kj::ArrayPtr<const kj::byte> Raw(ByteView view) { return {view.data(), view.size()}; }
+using framing::Raw;
 
 Bytes Framed(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
   std::vector<std::uint32_t> table = {static_cast<std::uint32_t>(segments.size() - 1)};
