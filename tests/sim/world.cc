@@ -198,6 +198,8 @@ Outcome World::Run() {
     }
   }
   if (!context_.failure && context_.scenario.CoordinatorHonest()) watch_.AtEnd();
+  context_.Note("coordinator keeps {} blobs at the end", coordinator_->disk().durable().blobs.size());
+  for (const auto& hospital : hospitals_) context_.Note("{} keeps {} blobs at the end", hospital->name, hospital->process->disk().durable().blobs.size());
   Outcome outcome;
   outcome.failure = context_.failure;
   outcome.last_events.assign(context_.trace.last().begin(), context_.trace.last().end());
