@@ -19,21 +19,21 @@ inline constexpr int kMissedHeartbeats = 3;
 
 struct Invitation {
   std::string name;
-  TransportKey key;            // Derived from the token; the secret itself was never here.
+  TransportKey key;  // Derived from the token; the secret itself was never here.
   std::int64_t expires_ms = 0;
   bool spent = false;
 };
 struct Enrolment {
   std::string name;
-  Bytes frame;                 // As received: repeated bytes get the repeated answer.
+  Bytes frame;  // As received: repeated bytes get the repeated answer.
   Enroll enroll;
 };
 struct Session {
-  std::uint32_t number = 0;    // Roster number; 0 while only a token's key is known.
-  bool greeted = false;        // Hello was accepted.
+  std::uint32_t number = 0;  // Roster number; 0 while only a token's key is known.
+  bool greeted = false;      // Hello was accepted.
   Instant heard;
-  Heartbeat last;              // What the hospital said it is doing.
-  bool audited = false;        // A refusal of this session is in the audit log already.
+  Heartbeat last;        // What the hospital said it is doing.
+  bool audited = false;  // A refusal of this session is in the audit log already.
 };
 
 class CoordinatorCore final : public Service {

@@ -38,9 +38,9 @@ std::string DescribeTable(const Value& describe) {
   out += "|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Value& column : describe["columns"].AsArray()) {
     out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} |\n", column["name"].AsString(),
-                       column["unit"].AsString(), Number(column["count"]), Number(column["missing"]), Number(column["mean"]),
-                       Number(column["sd"]), Number(column["q25"]), Number(column["median"]), Number(column["q75"]),
-                       Levels(column), Number(column["from_k"]), Number(column["of_n"]));
+                       column["unit"].AsString(), Number(column["count"]), Number(column["missing"]),
+                       Number(column["mean"]), Number(column["sd"]), Number(column["q25"]), Number(column["median"]),
+                       Number(column["q75"]), Levels(column), Number(column["from_k"]), Number(column["of_n"]));
   }
   return out;
 }
@@ -74,8 +74,9 @@ std::string Report(const Study& study, const Roster& roster) {
   for (const Member& member : roster.members) {
     const auto verdict = record.verdicts.find(member.number);
     const auto absence = study.absences().find(member.number);
-    const std::string_view consent =
-        verdict == record.verdicts.end() ? "pending" : verdict->second.approved ? "approved" : "rejected";
+    const std::string_view consent = verdict == record.verdicts.end() ? "pending"
+                                     : verdict->second.approved       ? "approved"
+                                                                      : "rejected";
     const std::string last = absence == study.absences().end()
                                  ? (consent == "approved" && record.releases > 0 ? "in it" : "-")
                                  : fmt::format("left out: {}", Name(absence->second.reason));

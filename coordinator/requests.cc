@@ -48,7 +48,8 @@ Status CoordinatorCore::Authorise(const RequestReceived& request) const {
   bool known = false;
   for (const auto& [name, digest] : tokens_) known |= EqualConstantTime(offered, digest);
   if (known) return {};
-  return Fail(Code::kUnauthorised, "the token is not accepted; type: consilium login URL, with the token of DIR/admin.token");
+  return Fail(Code::kUnauthorised,
+              "the token is not accepted; type: consilium login URL, with the token of DIR/admin.token");
 }
 
 Result<Reply> CoordinatorCore::Answer(const RequestReceived& request) {
@@ -94,7 +95,8 @@ Value CoordinatorCore::GetStatus() const {
                         .Set("hash", chain_.hash().Hex())
                         .Set("fingerprint", founding.Hex())
                         .Set("words", Fingerprint(founding, options_.server_key)));
-  out.Set("hospitals", Value().Set("members", std::uint64_t{roster.members.size()}).Set("online", std::uint64_t{online}));
+  out.Set("hospitals",
+          Value().Set("members", std::uint64_t{roster.members.size()}).Set("online", std::uint64_t{online}));
   out.Set("studies", Value().Set("running", std::uint64_t{running}).Set("total", std::uint64_t{studies_.size()}));
   return out;
 }
@@ -104,7 +106,8 @@ Result<Value> CoordinatorCore::PostInvitation(const RequestReceived& request) {
   TRY(CheckHospitalName(name));
   const TransportKey key = TRY(TransportKey::FromHexText(request.body["key"].AsString()));
   const std::int64_t seconds = request.body["expires_s"].AsInteger(kLongestInvitation);
-  if (seconds < 1 || seconds > kLongestInvitation) return Fail(Code::kInvalid, "expires_s must be 1 to 259200 (72 hours)");
+  if (seconds < 1 || seconds > kLongestInvitation)
+    return Fail(Code::kInvalid, "expires_s must be 1 to 259200 (72 hours)");
   const auto known = invitations_.find(name);
   const bool open = known != invitations_.end() && !known->second.spent;
   if (chain_.current().ByName(name) != nullptr || (known != invitations_.end() && !open)) {
@@ -132,7 +135,8 @@ Value CoordinatorCore::GetHospitals() const {
     const auto seen = last_seen_ms_.find(member.number);
     Value item;
     item.Set("name", member.name).Set("number", member.number).Set("id", member.id.Hex());
-    item.Set("state", member.revoked ? "revoked" : "member").Set("fingerprint", Fingerprint(member.identity, member.transport));
+    item.Set("state", member.revoked ? "revoked" : "member")
+        .Set("fingerprint", Fingerprint(member.identity, member.transport));
     item.Set("online", online).Set("last_seen_ms", seen == last_seen_ms_.end() ? std::int64_t{0} : seen->second);
     item.Set("phase", online ? PhaseName(session->second.last.phase) : "offline");
     list.Push(std::move(item));
@@ -142,9 +146,9 @@ Value CoordinatorCore::GetHospitals() const {
     const auto enrolment = enrolments_.find(name);
     Value item;
     item.Set("name", name).Set("number", Value()).Set("state", enrolment == enrolments_.end() ? "invited" : "enrolled");
-    item.Set("fingerprint", enrolment == enrolments_.end() ? std::string()
-                                                           : Fingerprint(enrolment->second.enroll.identity,
-                                                                         enrolment->second.enroll.transport));
+    item.Set("fingerprint", enrolment == enrolments_.end()
+                                ? std::string()
+                                : Fingerprint(enrolment->second.enroll.identity, enrolment->second.enroll.transport));
     item.Set("online", false).Set("last_seen_ms", 0);
     list.Push(std::move(item));
   }
@@ -158,7 +162,8 @@ Result<Value> CoordinatorCore::GetNextRoster(const RequestReceived& request) con
     return Fail(Code::kNotFound, "no hospital of that name has enrolled; see: consilium hospital list");
   }
   const Enroll& enroll = enrolment->second.enroll;
-  if (chain_.current().ByName(enroll.name) != nullptr) return Fail(Code::kConflict, enroll.name + " is a member already");
+  if (chain_.current().ByName(enroll.name) != nullptr)
+    return Fail(Code::kConflict, enroll.name + " is a member already");
   Roster next = chain_.current();
   next.seq += 1;
   next.previous = chain_.hash();
@@ -241,9 +246,11 @@ Result<Study*> CoordinatorCore::FindStudy(std::string_view wanted) const {
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) {
-    return Fail(Code::kNotFound, fmt::format("there is no study '{}'; see: consilium study list", wanted.substr(0, 80)));
+    return Fail(Code::kNotFound,
+                fmt::format("there is no study '{}'; see: consilium study list", wanted.substr(0, 80)));
   }
-  return Fail(Code::kConflict, fmt::format("'{}' means {} studies; use more of the id; see: consilium study list", wanted.substr(0, 80), found.size()));
+  return Fail(Code::kConflict, fmt::format("'{}' means {} studies; use more of the id; see: consilium study list",
+                                           wanted.substr(0, 80), found.size()));
 }
 
 Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std::string_view rest) {
@@ -261,7 +268,8 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
   }
   if (request.method == "GET" && what == "model") {
     std::optional<Bytes> file = study->record().releases > 0 ? study->algorithm().ModelFile() : std::nullopt;
-    if (!file) return Fail(Code::kNotFound, "this study has no model (yet); see: consilium study show " + study->plan().name);
+    if (!file)
+      return Fail(Code::kNotFound, "this study has no model (yet); see: consilium study show " + study->plan().name);
     return Reply{request.id, 200, "application/octet-stream", std::move(*file)};
   }
   return Fail(Code::kNotFound, fmt::format("a study has no '{}'; docs/api.md lists what there is", what.substr(0, 40)));
@@ -278,7 +286,9 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
   out.Set("total_releases", study.algorithm().TotalSteps());
   out.Set("submitted_ms", record.submitted_ms).Set("ended_ms", record.ended_ms).Set("warning", Warning(study.plan()));
   if (!whole) return out;
-  out.Set("purpose", study.plan().purpose).Set("researcher", study.plan().researcher).Set("summary", Summary(study.plan()));
+  out.Set("purpose", study.plan().purpose)
+      .Set("researcher", study.plan().researcher)
+      .Set("summary", Summary(study.plan()));
   const auto times = run_times_.find(study.id());
   const bool timed = times != run_times_.end() && times->second.first != Instant{};
   out.Set("seconds", timed ? std::chrono::duration<double>(times->second.second - times->second.first).count() : 0.0);
@@ -290,7 +300,9 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
     const bool online = session != sessions_.end() && session->second.greeted;
     Value item;
     item.Set("name", member.name).Set("number", member.number).Set("online", online);
-    item.Set("verdict", verdict == record.verdicts.end() ? "pending" : verdict->second.approved ? "approved" : "rejected");
+    item.Set("verdict", verdict == record.verdicts.end() ? "pending"
+                        : verdict->second.approved       ? "approved"
+                                                         : "rejected");
     item.Set("reason", verdict == record.verdicts.end() || verdict->second.reason == Reason::kNone
                            ? std::string_view("")
                            : Name(verdict->second.reason));
@@ -328,7 +340,8 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
 
 Result<Value> CoordinatorCore::GetAudit(const RequestReceived& request) const {
   const std::uint64_t first = std::max<std::uint64_t>(1, QueryNumber(request, "first", 1));
-  const std::uint64_t last = std::min({QueryNumber(request, "last", first + kRowsPerCall - 1), first + kRowsPerCall - 1, audit_head_.seq});
+  const std::uint64_t last =
+      std::min({QueryNumber(request, "last", first + kRowsPerCall - 1), first + kRowsPerCall - 1, audit_head_.seq});
   Value rows{Value::Array{}};
   if (first <= last) {
     for (const Bytes& row : TRY(options_.storage->Rows("audit", first, last))) {

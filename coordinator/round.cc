@@ -65,9 +65,7 @@ void Round::OnLost(std::uint32_t from, Instant now) {
 
 void Round::OnBack(std::uint32_t from) { lost_.erase(from); }
 
-Duration Round::TimeLeft(Instant now) const {
-  return std::max(Duration(0), options_.opened + options_.deadline - now);
-}
+Duration Round::TimeLeft(Instant now) const { return std::max(Duration(0), options_.opened + options_.deadline - now); }
 
 std::optional<Instant> Round::NextDeadline() const {
   if (state_ != State::kCollecting) return std::nullopt;

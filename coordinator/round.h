@@ -23,8 +23,8 @@ inline constexpr Duration kGrace = std::chrono::seconds(5);
 
 struct RoundOptions {
   RoundRecord record;
-  Query query;       // Parsed record.query.
-  Digest context;    // ctx; every offer must name it.
+  Query query;     // Parsed record.query.
+  Digest context;  // ctx; every offer must name it.
   std::uint32_t quorum = 2;
   Instant opened;
   Duration deadline = std::chrono::seconds(60);
@@ -53,14 +53,14 @@ class Round {
   void OnDeclined(std::uint32_t from, Reason reason);
   void OnLost(std::uint32_t from, Instant now);
   void OnBack(std::uint32_t from);
-  void OnTime(Instant now);  // Early or repeated calls are harmless.
+  void OnTime(Instant now);                                   // Early or repeated calls are harmless.
   [[nodiscard]] std::optional<Instant> NextDeadline() const;  // nullopt once Done or Failed.
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] Reason failure() const { return failure_; }
   [[nodiscard]] const std::vector<std::uint32_t>& survivors() const { return survivors_; }  // Once Done.
-  [[nodiscard]] Digest Transcript() const;                        // H over the survivors' roots, ascending.
-  [[nodiscard]] std::vector<Absence> Absent() const;              // Members of the cohort that are not in the sum, and why.
+  [[nodiscard]] Digest Transcript() const;            // H over the survivors' roots, ascending.
+  [[nodiscard]] std::vector<Absence> Absent() const;  // Members of the cohort that are not in the sum, and why.
   [[nodiscard]] bool folding() const { return folding_.has_value(); }
   [[nodiscard]] bool Uploaded(std::uint32_t number) const { return added_.contains(number); }
   [[nodiscard]] bool InCohort(std::uint32_t number) const;
@@ -78,8 +78,8 @@ class Round {
   State state_ = State::kCollecting;
   Reason failure_ = Reason::kNone;
   std::shared_ptr<Bytes> sum_;
-  std::map<std::uint32_t, Digest> offered_;   // Root of each member's upload.
-  std::set<std::uint32_t> added_;             // In the sum.
+  std::map<std::uint32_t, Digest> offered_;  // Root of each member's upload.
+  std::set<std::uint32_t> added_;            // In the sum.
   std::optional<std::uint32_t> folding_;
   std::map<std::uint32_t, Reason> declined_;
   std::map<std::uint32_t, Instant> lost_;

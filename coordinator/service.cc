@@ -32,9 +32,10 @@ std::any FoldUpload(const BlobStore& blobs, const Digest& root, Ring ring, Bytes
 std::vector<Write> FoundingWrites(const SignedRoster& roster0, std::string_view admin_token) {
   Value row;
   row.Set("event", "founded").Set("at_ms", WallMilliseconds()).Set("roster", roster0.hash().Hex());
-  return {PutState{"roster", RosterKey(0), Encode(roster0)},
-          PutState{"token", "admin", ToBytes(View(CanonicalJson(Value().Set("sha256", Sha256(View(admin_token)).Hex()))))},
-          AppendChain{"audit", {}, ToBytes(View(CanonicalJson(row)))}};
+  return {
+      PutState{"roster", RosterKey(0), Encode(roster0)},
+      PutState{"token", "admin", ToBytes(View(CanonicalJson(Value().Set("sha256", Sha256(View(admin_token)).Hex()))))},
+      AppendChain{"audit", {}, ToBytes(View(CanonicalJson(row)))}};
 }
 
 Result<std::unique_ptr<Service>> Service::Create(ServiceOptions options, Now now) {
@@ -43,12 +44,16 @@ Result<std::unique_ptr<Service>> Service::Create(ServiceOptions options, Now now
     if (where.first == "roster") links.push_back(TRY(ParseSignedRoster(blob)));
   }
   if (links.empty()) {
-    return Fail(Code::kCorrupt, "the database holds no founding roster; restore a backup, or begin with `consilium-coordinator init`");
+    return Fail(Code::kCorrupt,
+                "the database holds no founding roster; restore a backup, or begin with `consilium-coordinator init`");
   }
   RosterChain chain = TRY(RosterChain::Found(links.front(), links.front().hash()));
   for (std::size_t i = 1; i < links.size(); ++i) TRY(chain.Extend(links[i]));
-  if (chain.current().server_identity != options.identity.verify_key() || chain.current().server_transport != options.server_key) {
-    return Fail(Code::kCorrupt, "the keys in this directory are not those of the founding roster; restore the keys/ folder that belongs to the database");
+  if (chain.current().server_identity != options.identity.verify_key() ||
+      chain.current().server_transport != options.server_key) {
+    return Fail(Code::kCorrupt,
+                "the keys in this directory are not those of the founding roster; restore the keys/ folder that "
+                "belongs to the database");
   }
   auto core = std::make_unique<CoordinatorCore>(std::move(options), std::move(chain), now);
   TRY(core->RestoreAll());
@@ -70,8 +75,8 @@ Status CoordinatorCore::RestoreAll() {
       studies_[id] = std::move(study);
     } else if (core == "invitation") {
       const Value value = TRY(ParseState(blob));
-      invitations_[key] = {key, TRY(TransportKey::FromHexText(value["key"].AsString())), value["expires_ms"].AsInteger(),
-                           value["spent"].AsBool()};
+      invitations_[key] = {key, TRY(TransportKey::FromHexText(value["key"].AsString())),
+                           value["expires_ms"].AsInteger(), value["spent"].AsBool()};
     } else if (core == "enrolment") {
       Enroll enroll = TRY(ReadEnroll(blob));
       enrolments_[key] = {key, blob, std::move(enroll)};
@@ -217,7 +222,8 @@ void CoordinatorCore::Carry(Study& study) {
   std::ranges::move(effects.blob_drops, std::back_inserter(result_.blob_drops));
   std::ranges::move(effects.writes, std::back_inserter(result_.transaction));
   for (Value& row : effects.audits) {
-    if (row["hospital"].IsInteger()) row.Set("hospital", HospitalName(static_cast<std::uint32_t>(row["hospital"].AsInteger())));
+    if (row["hospital"].IsInteger())
+      row.Set("hospital", HospitalName(static_cast<std::uint32_t>(row["hospital"].AsInteger())));
     std::vector<LogField> fields = {{"study", study.id().Hex().substr(0, 12)}};
     for (const char* key : {"round", "attempt"}) {
       if (row.Has(key)) fields.emplace_back(key, std::to_string(row[key].AsInteger()));
@@ -251,9 +257,8 @@ void CoordinatorCore::Carry(Study& study) {
   for (const Effects::Fold& fold : effects.folds) {
     const std::uint64_t job = next_job_++;
     jobs_[job] = {study.id(), fold.number, study.round()->record().attempt, fold.root};
-    result_.runs.push_back({job, [blobs = options_.blobs, fold] {
-                              return FoldUpload(*blobs, fold.root, fold.ring, fold.sum.get());
-                            }});
+    result_.runs.push_back(
+        {job, [blobs = options_.blobs, fold] { return FoldUpload(*blobs, fold.root, fold.ring, fold.sum.get()); }});
   }
   auto& times = run_times_.try_emplace(study.id(), Instant{}, Instant{}).first->second;
   if (study.round() != nullptr && times.first == Instant{}) times.first = now_.instant;
@@ -302,7 +307,8 @@ void CoordinatorCore::OnChunkFrame(const PeerKey& peer, const Bytes& frame) {
 }
 
 void CoordinatorCore::OnHello(const PeerKey& peer, const Member& member, const Hello& hello) {
-  if (hello.version_low > kVersionHigh || hello.version_high < kVersionLow) return RefusePeer(peer, Reason::kVersion, true);
+  if (hello.version_low > kVersionHigh || hello.version_high < kVersionLow)
+    return RefusePeer(peer, Reason::kVersion, true);
   Session& session = sessions_[peer];
   session.greeted = true;
   session.number = member.number;
@@ -310,9 +316,11 @@ void CoordinatorCore::OnHello(const PeerKey& peer, const Member& member, const H
   last_seen_ms_[member.number] = now_.wall_ms;
   inbox_.OnPeerConnected(peer);
   Log(LogLevel::kInfo, "hello", {{"hospital", member.name}, {"build", hello.build}});
-  SendMessage(peer, Welcome{std::min(kVersionHigh, hello.version_high), options_.build, chain_.current().federation,
-                            chain_.links().size(), true,
-                            static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeat).count())});
+  SendMessage(
+      peer,
+      Welcome{std::min(kVersionHigh, hello.version_high), options_.build, chain_.current().federation,
+              chain_.links().size(), true,
+              static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeat).count())});
   SendRosters(peer, hello.rosters);
   for (auto& [id, study] : studies_) {
     const auto mark = std::ranges::find(hello.studies, id, &StudyMark::study);
@@ -348,7 +356,8 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
     return;
   }
   if (const auto* refused = std::get_if<Refused>(&message)) {
-    Log(LogLevel::kWarning, "refused_by_hospital", {{"hospital", HospitalName(number)}, {"reason", std::string(Name(refused->reason))}});
+    Log(LogLevel::kWarning, "refused_by_hospital",
+        {{"hospital", HospitalName(number)}, {"reason", std::string(Name(refused->reason))}});
     return;
   }
   RefusePeer(peer, Reason::kWrongState, false);
@@ -403,8 +412,8 @@ void CoordinatorCore::OnEnrollFrame(const PeerKey& peer, const Invitation& invit
   const auto known = enrolments_.find(invitation.name);
   const bool repeated = known != enrolments_.end() && known->second.frame == frame;
   if (!repeated) {
-    if (now_.wall_ms >= invitation.expires_ms || invitation.spent || enroll->token != peer || enroll->name != invitation.name ||
-        enroll->roster_fingerprint != chain_.links().front().hash()) {
+    if (now_.wall_ms >= invitation.expires_ms || invitation.spent || enroll->token != peer ||
+        enroll->name != invitation.name || enroll->roster_fingerprint != chain_.links().front().hash()) {
       return RefusePeer(peer, Reason::kBadToken, true);
     }
     Fields signed_fields("HSA1/msg");

@@ -1,5 +1,5 @@
-// The coordinator's pure core: bytes, requests and time in; one transaction, sends and jobs out. It owns every study and
-// every session; sockets, threads, clocks and files belong to daemon.cc (or to the simulator).
+// The coordinator's pure core: bytes, requests and time in; one transaction, sends and jobs out. It owns every study
+// and every session; sockets, threads, clocks and files belong to daemon.cc (or to the simulator).
 #pragma once
 
 #include <memory>
@@ -11,11 +11,11 @@
 namespace consilium::coordinator {
 
 struct ServiceOptions {
-  IdentityKey identity;          // Signs every message.
-  TransportKey server_key;       // CURVE public key.
-  std::string endpoint;          // What tokens tell hospitals: tcp://HOST:PORT.
+  IdentityKey identity;     // Signs every message.
+  TransportKey server_key;  // CURVE public key.
+  std::string endpoint;     // What tokens tell hospitals: tcp://HOST:PORT.
   std::string build;
-  Stored stored;                 // state: roster/<seq>, token/<name>, invitation/<name>, enrolment/<name>, study/<id>; chain audit
+  Stored stored;  // state: roster/<seq>, token/<name>, invitation/<name>, enrolment/<name>, study/<id>; chain audit
   const Storage* storage = nullptr;  // Read only, for rows of chains.
   BlobStore* blobs = nullptr;        // Read by jobs and for downloads; jobs Put answers.
 };

@@ -261,7 +261,8 @@ void Study::Invite1(std::uint32_t number, Now now) {
   for (const Blob& input : open.inputs) Attach(number, input);
   const Blob query = Publish(open.query);
   Attach(number, query);
-  Tell(number, Invite{id_, open.round, open.attempt, 0, query, open.cohort, open.roster, open.last_release, open.inputs, Milliseconds(round_->TimeLeft(now.instant))});
+  Tell(number, Invite{id_, open.round, open.attempt, 0, query, open.cohort, open.roster, open.last_release, open.inputs,
+                      Milliseconds(round_->TimeLeft(now.instant))});
 }
 
 void Study::RepeatRelease(std::uint32_t number) {
@@ -356,7 +357,8 @@ void Study::OnFolded(std::uint32_t number, const Digest& root, bool intact, std:
     Audit("upload", Value().Set("hospital", number).Set("attempt", attempt).Set("root", root.Hex()), now);
   }
   const bool spooled = round_->query().WireBytes() > kInlineBlob;
-  const bool again = std::any_of(to_fold_.begin(), to_fold_.end(), [&](const auto& item) { return item.second == root; });
+  const bool again =
+      std::any_of(to_fold_.begin(), to_fold_.end(), [&](const auto& item) { return item.second == root; });
   if (spooled && !again) effects_.blob_drops.push_back(root);
   NextFold();
   Advance(now);
@@ -394,7 +396,11 @@ void Study::FailAttempt(Reason reason, Now now) {
     last_absences_[absence.hospital] = absence;
   }
   Audit("attempt_failed",
-        Value().Set("round", record.round).Set("attempt", record.attempt).Set("reason", Name(reason)).Set("absent", absent),
+        Value()
+            .Set("round", record.round)
+            .Set("attempt", record.attempt)
+            .Set("reason", Name(reason))
+            .Set("absent", absent),
         now);
   for (std::uint32_t number : record.cohort) Tell(number, Abandon{id_, record.attempt, reason});
   DropUploads();
@@ -426,8 +432,10 @@ void Study::Conclude(Now now) {
                   .transcript = round_->Transcript(),
                   .model = {},
                   .last = !algorithm_->Next(quorum()).has_value()};
-  for (std::uint32_t number : Approved()) {  // Who was not even invited: away, or unknown to those who approved before it came.
-    if (!round_->InCohort(number)) release.absent.push_back({number, online_.contains(number) ? Reason::kCohort : Reason::kOffline});
+  for (std::uint32_t number :
+       Approved()) {  // Who was not even invited: away, or unknown to those who approved before it came.
+    if (!round_->InCohort(number))
+      release.absent.push_back({number, online_.contains(number) ? Reason::kCohort : Reason::kOffline});
   }
   std::ranges::sort(release.absent, {}, &Absence::hospital);  // As the wire has it.
   record_.algorithm = algorithm_->Save();
@@ -443,7 +451,9 @@ void Study::Conclude(Now now) {
   Value fields;
   if (const auto file = algorithm_->ModelFile()) fields.Set("model_sha256", Sha256(*file).Hex());
   fields.Set("round", open.round).Set("attempt", open.attempt).Set("kind", round_->query().kind);
-  fields.Set("digest", release.answer.Hex()).Set("survivors", Numbers(release.survivors)).Set("absent", std::move(absent));
+  fields.Set("digest", release.answer.Hex())
+      .Set("survivors", Numbers(release.survivors))
+      .Set("absent", std::move(absent));
 
   DropUploads();
   for (const Blob& input : open.inputs) {  // The model before this one, unless the answer left it as it was.

@@ -52,7 +52,7 @@ struct Effects {
 };
 
 struct StudyContext {
-  const IdentityKey* key = nullptr;        // Signs releases, whose envelope the chain is over.
+  const IdentityKey* key = nullptr;  // Signs releases, whose envelope the chain is over.
   const RosterChain* roster = nullptr;
 };
 
@@ -85,15 +85,16 @@ class Study {
   [[nodiscard]] const std::map<std::uint32_t, Absence>& absences() const { return last_absences_; }
   [[nodiscard]] bool Running() const { return record_.phase == StudyPhase::kRunning; }
   [[nodiscard]] bool Ended() const {
-    return record_.phase == StudyPhase::kComplete || record_.phase == StudyPhase::kAborted || record_.phase == StudyPhase::kFailed;
+    return record_.phase == StudyPhase::kComplete || record_.phase == StudyPhase::kAborted ||
+           record_.phase == StudyPhase::kFailed;
   }
   [[nodiscard]] std::uint32_t quorum() const { return plan_.minimum_hospitals; }
 
  private:
   Study(StudyContext context, Plan plan, StudyRecord record, std::unique_ptr<Algorithm> algorithm);
   [[nodiscard]] std::vector<std::uint32_t> Approved() const;  // Approved and not revoked, ascending.
-  // The most of `candidates` that all pinned one another's membership: a hospital computes only in company that its officer
-  // was shown, so inviting one that came later than somebody's approval would make that hospital decline.
+  // The most of `candidates` that all pinned one another's membership: a hospital computes only in company that its
+  // officer was shown, so inviting one that came later than somebody's approval would make that hospital decline.
   [[nodiscard]] std::vector<std::uint32_t> Acquainted(const std::vector<std::uint32_t>& candidates);
   [[nodiscard]] StudyState State() const;
   void ConsiderStart(Now now);
@@ -124,10 +125,10 @@ class Study {
   std::unique_ptr<Round> round_;
   std::map<std::uint32_t, Instant> last_seen_;  // Members that are offline, and since when.
   std::set<std::uint32_t> online_;
-  std::map<Digest, std::set<std::uint32_t>> arriving_;        // Root -> who offered it.
-  std::vector<std::pair<std::uint32_t, Digest>> to_fold_;     // Arrived, waiting for the running fold.
+  std::map<Digest, std::set<std::uint32_t>> arriving_;     // Root -> who offered it.
+  std::vector<std::pair<std::uint32_t, Digest>> to_fold_;  // Arrived, waiting for the running fold.
   std::map<std::uint32_t, Absence> last_absences_;
-  std::map<Digest, std::uint32_t> roster_members_;            // By roster: it holds the numbers 1 to this. Grows with the chain.
+  std::map<Digest, std::uint32_t> roster_members_;  // By roster: it holds the numbers 1 to this. Grows with the chain.
   std::size_t rosters_counted_ = 0;
   Instant last_verdict_, retry_at_;
   Duration pause_{};

@@ -21,15 +21,19 @@ std::string_view TakeSegment(std::string_view* path) {
 }
 
 bool IsName(std::string_view name) {
-  const auto fine = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.'; };
+  const auto fine = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+  };
   return !name.empty() && name.size() <= kMaxName && name.front() != '.' && std::ranges::all_of(name, fine);
 }
 
 Result<std::string> Officer(const Value& body) {
   const std::string& officer = body["officer"].AsString();
-  const bool plain = std::ranges::all_of(officer, [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != 127; });
+  const bool plain =
+      std::ranges::all_of(officer, [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != 127; });
   if (officer.empty() || officer.size() > kMaxOfficer || !plain) {
-    return Fail(Code::kInvalid, "an officer must answer for this: give a name of 1 to 200 characters with --officer NAME");
+    return Fail(Code::kInvalid,
+                "an officer must answer for this: give a name of 1 to 200 characters with --officer NAME");
   }
   return officer;
 }
@@ -74,7 +78,8 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
   if (rest.starts_with("/v1/")) {
     rest.remove_prefix(4);
     if (get && rest == "status") return JsonReply(request.id, GetStatus());
-    if (rest == "plans" || rest.starts_with("plans/")) return AnswerPlans(request, rest.substr(std::min<std::size_t>(rest.size(), 6)), later);
+    if (rest == "plans" || rest.starts_with("plans/"))
+      return AnswerPlans(request, rest.substr(std::min<std::size_t>(rest.size(), 6)), later);
     if (get && rest == "datasets") return JsonReply(request.id, GetDataSets());
     if (post && (rest == "datasets" || rest == "datasets/check")) {
       TRY(StartDataJob(request, rest == "datasets"));
@@ -85,7 +90,8 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
     if (get && rest == "budget") return JsonReply(request.id, GetBudget());
     if (get && rest == "audit/export") return ExportAudit(request);
   }
-  return Fail(Code::kNotFound, fmt::format("there is no {} {} here; docs/api.md lists the requests", request.method, request.path));
+  return Fail(Code::kNotFound,
+              fmt::format("there is no {} {} here; docs/api.md lists the requests", request.method, request.path));
 }
 
 // ---- plans and consent ----
@@ -98,19 +104,23 @@ Result<Participant*> NodeCore::FindPlan(std::string_view name_or_id) {
     if (by_id || participant.plan().name == name_or_id) found.push_back(&participant);
   }
   if (found.empty()) {
-    return Fail(Code::kNotFound, fmt::format("no plan \"{}\" has been offered to this hospital; consilium-node plan list shows those "
-                                             "that have", name_or_id));
+    return Fail(Code::kNotFound,
+                fmt::format("no plan \"{}\" has been offered to this hospital; consilium-node plan list shows those "
+                            "that have",
+                            name_or_id));
   }
   if (found.size() > 1) {
-    return Fail(Code::kConflict, fmt::format("\"{}\" names {} plans; type more of the id instead: {} or {}", name_or_id, found.size(),
-                                             found[0]->id().Hex().substr(0, 12), found[1]->id().Hex().substr(0, 12)));
+    return Fail(Code::kConflict,
+                fmt::format("\"{}\" names {} plans; type more of the id instead: {} or {}", name_or_id, found.size(),
+                            found[0]->id().Hex().substr(0, 12), found[1]->id().Hex().substr(0, 12)));
   }
   return found.front();
 }
 
 Result<Reply> NodeCore::AnswerPlans(const RequestReceived& request, std::string_view rest, bool* later) {
   if (rest.empty()) {
-    if (request.method != "GET") return Fail(Code::kNotFound, "plans are offered by the coordinator; GET /v1/plans lists them");
+    if (request.method != "GET")
+      return Fail(Code::kNotFound, "plans are offered by the coordinator; GET /v1/plans lists them");
     Value plans{Value::Array{}};
     for (const auto& [id, participant] : studies_) plans.Push(GetPlan(participant, false));
     return JsonReply(request.id, Value().Set("plans", std::move(plans)));
@@ -123,7 +133,8 @@ Result<Reply> NodeCore::AnswerPlans(const RequestReceived& request, std::string_
     *later = true;
     return Reply{};
   }
-  return Fail(Code::kNotFound, fmt::format("there is no {} {} here; docs/api.md lists the requests", request.method, request.path));
+  return Fail(Code::kNotFound,
+              fmt::format("there is no {} {} here; docs/api.md lists the requests", request.method, request.path));
 }
 
 Status NodeCore::StartApproval(const RequestReceived& request, Participant& participant) {
@@ -131,23 +142,30 @@ Status NodeCore::StartApproval(const RequestReceived& request, Participant& part
   const Plan& plan = participant.plan();
   if (participant.Ended()) return Fail(Code::kConflict, "this study has ended; nothing is left to approve");
   if (!chain_ || number_ == 0) {
-    return Fail(Code::kRefused, "this hospital is not in the federation's roster yet; the founding officer confirms it with "
-                                "consilium hospital confirm " + options_.name);
+    return Fail(Code::kRefused,
+                "this hospital is not in the federation's roster yet; the founding officer confirms it with "
+                "consilium hospital confirm " +
+                    options_.name);
   }
-  if (ledger_.locked()) return Fail(Code::kRefused, "the ledger is locked: " + ledger_.lock() + "; restore this node's directory from a backup");
+  if (ledger_.locked())
+    return Fail(Code::kRefused,
+                "the ledger is locked: " + ledger_.lock() + "; restore this node's directory from a backup");
   TRY(JudgePlan(plan, options_.policy));
   const auto data_set = data_sets_.find(plan.dataset);
   if (data_set == data_sets_.end()) {
-    return Fail(Code::kRefused, fmt::format("the plan asks for the data set \"{}\", which is not registered here; type: consilium-node "
-                                            "data add DIR {} --csv PATH --schema FILE", plan.dataset, plan.dataset));
+    return Fail(Code::kRefused,
+                fmt::format("the plan asks for the data set \"{}\", which is not registered here; type: consilium-node "
+                            "data add DIR {} --csv PATH --schema FILE",
+                            plan.dataset, plan.dataset));
   }
   struct Check {
     Plan plan;
     DataSetSpec spec;
   };
   auto check = std::make_shared<const Check>(Check{Stricter(plan, options_.policy), data_set->second.spec});
-  StartJob(PreflightJob{request.id, participant.id(), std::move(officer)},
-           [check, workbench = options_.workbench] { return std::any(workbench->Preflight(check->plan, check->spec)); });
+  StartJob(PreflightJob{request.id, participant.id(), std::move(officer)}, [check, workbench = options_.workbench] {
+    return std::any(workbench->Preflight(check->plan, check->spec));
+  });
   return {};
 }
 
@@ -155,17 +173,20 @@ void NodeCore::OnPreflight(const PreflightJob& job, const std::any& result) {
   const auto& status = std::any_cast<const Status&>(result);
   Participant* participant = Find(job.study);
   if (participant == nullptr || participant->Ended()) {
-    result_.replies.push_back(ErrorReply(job.request, {Code::kConflict, "this study has ended; nothing is left to approve"}));
+    result_.replies.push_back(
+        ErrorReply(job.request, {Code::kConflict, "this study has ended; nothing is left to approve"}));
     return;
   }
   if (!status) {
     Log(LogLevel::kWarning, "data_unfit", {{"study", job.study.Hex()}, {"why", status.error().what}});
-    result_.replies.push_back(ErrorReply(job.request, {Code::kRefused, "the data do not fit the plan: " + status.error().what}));
+    result_.replies.push_back(
+        ErrorReply(job.request, {Code::kRefused, "the data do not fit the plan: " + status.error().what}));
     return;
   }
   participant->Approve(job.officer, Here());
   Carry(*participant);
-  result_.replies.push_back(JsonReply(job.request, Value().Set("study", job.study.Hex()).Set("consent", Name(participant->record().consent))));
+  result_.replies.push_back(JsonReply(
+      job.request, Value().Set("study", job.study.Hex()).Set("consent", Name(participant->record().consent))));
 }
 
 Result<Value> NodeCore::Reject(const RequestReceived& request, Participant& participant) {
@@ -175,7 +196,8 @@ Result<Value> NodeCore::Reject(const RequestReceived& request, Participant& part
   for (auto job = jobs_.begin(); job != jobs_.end();) {
     const auto* preflight = std::get_if<PreflightJob>(&job->second);
     const bool overtaken = preflight != nullptr && preflight->study == participant.id();
-    if (overtaken) result_.replies.push_back(ErrorReply(preflight->request, {Code::kConflict, "the plan was rejected meanwhile"}));
+    if (overtaken)
+      result_.replies.push_back(ErrorReply(preflight->request, {Code::kConflict, "the plan was rejected meanwhile"}));
     job = overtaken ? jobs_.erase(job) : std::next(job);
   }
   participant.Reject(officer, Here());
@@ -205,21 +227,27 @@ Value NodeCore::GetPlan(const Participant& participant, bool whole) const {
 // ---- data sets ----
 
 Status NodeCore::StartDataJob(const RequestReceived& request, bool add) {
-  DataSetSpec spec{request.body["name"].AsString(), request.body["folder"].AsString(), request.body["schema"].AsString()};
+  DataSetSpec spec{request.body["name"].AsString(), request.body["folder"].AsString(),
+                   request.body["schema"].AsString()};
   if (!IsName(spec.name)) {
-    return Fail(Code::kInvalid, "a data set's name has 1 to 64 letters, digits, '-', '_' or '.'; give it the name that plans use");
+    return Fail(Code::kInvalid,
+                "a data set's name has 1 to 64 letters, digits, '-', '_' or '.'; give it the name that plans use");
   }
   if (!spec.folder.starts_with('/')) return Fail(Code::kInvalid, "the data set's folder must be an absolute path");
   if (spec.schema.empty()) return Fail(Code::kInvalid, "the data set needs a schema: give its file with --schema FILE");
   const auto known = data_sets_.find(spec.name);
-  if (add && known != data_sets_.end() && (known->second.spec.folder != spec.folder || known->second.spec.schema != spec.schema)) {
+  if (add && known != data_sets_.end() &&
+      (known->second.spec.folder != spec.folder || known->second.spec.schema != spec.schema)) {
     for (const auto& [id, participant] : studies_) {
       if (participant.plan().dataset != spec.name || !participant.Approved() || participant.Ended()) continue;
-      return Fail(Code::kConflict, fmt::format("the running study \"{}\" was approved with other data under the name \"{}\"; reject it "
-                                               "first (consilium-node plan reject) or use another name", participant.plan().name, spec.name));
+      return Fail(Code::kConflict,
+                  fmt::format("the running study \"{}\" was approved with other data under the name \"{}\"; reject it "
+                              "first (consilium-node plan reject) or use another name",
+                              participant.plan().name, spec.name));
     }
   }
-  StartJob(DataJob{request.id, spec, add}, [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
+  StartJob(DataJob{request.id, spec, add},
+           [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
   return {};
 }
 
@@ -306,7 +334,8 @@ Result<Reply> NodeCore::ExportAudit(const RequestReceived& request) const {
     for (const Bytes& row : TRY(options_.storage->Rows("audit", first, last))) text += AuditLine(&head, row);
   }
   if (head != audit_durable_) {
-    return Fail(Code::kCorrupt, "the stored audit rows do not lead to their head: a row was changed, removed or exchanged");
+    return Fail(Code::kCorrupt,
+                "the stored audit rows do not lead to their head: a row was changed, removed or exchanged");
   }
   return TextReply(request.id, "text/plain", text + AuditEnd(head));
 }

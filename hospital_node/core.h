@@ -19,8 +19,9 @@ namespace consilium::node {
 
 inline constexpr int kMissedHeartbeats = 3;
 inline constexpr std::size_t kMaxStudies = kMaxStudyMarks;
-inline constexpr std::size_t kMaxWaiting = 64;               // Messages kept back for what they need.
-inline constexpr std::uint64_t kMaxControlBlob = 4 << 20;    // Rosters, plans and queries that are too large to ride inline.
+inline constexpr std::size_t kMaxWaiting = 64;  // Messages kept back for what they need.
+inline constexpr std::uint64_t kMaxControlBlob =
+    4 << 20;  // Rosters, plans and queries that are too large to ride inline.
 
 struct DataSet {
   DataSetSpec spec;
@@ -37,7 +38,7 @@ class NodeCore final : public Service {
     bool connected = false, greeted = false;  // Greeted: Welcome has come.
     Instant heard, next_beat;
     Duration period = std::chrono::seconds(10);
-    std::string lost = "not connected yet";   // Why there is none, for people.
+    std::string lost = "not connected yet";  // Why there is none, for people.
   };
   struct ComputeJob {
     StudyId study;
@@ -136,19 +137,19 @@ class NodeCore final : public Service {
   std::map<StudyId, Participant> studies_;
   std::map<std::string, DataSet> data_sets_;
   Session session_;
-  std::vector<Bytes> before_roster_;   // Frames that cannot be verified before the first roster is here.
+  std::vector<Bytes> before_roster_;  // Frames that cannot be verified before the first roster is here.
   Inbox inbox_;
   Outbox outbox_;
-  std::map<Digest, Bytes> assembling_; // Control blobs on their way ...
-  std::map<Digest, Bytes> assembled_;  // ... and whole, until the queue has used them.
+  std::map<Digest, Bytes> assembling_;  // Control blobs on their way ...
+  std::map<Digest, Bytes> assembled_;   // ... and whole, until the queue has used them.
   std::vector<Message> queue_;
-  std::set<Digest> kept_;              // Blobs in the store that this core is answerable for.
-  std::set<Digest> fetching_;          // Blobs on their way into the store.
-  std::set<Digest> sealed_now_;        // Sealed by this very turn.
+  std::set<Digest> kept_;        // Blobs in the store that this core is answerable for.
+  std::set<Digest> fetching_;    // Blobs on their way into the store.
+  std::set<Digest> sealed_now_;  // Sealed by this very turn.
   std::map<std::uint64_t, Job> jobs_;
   std::uint64_t next_job_ = 1;
-  std::set<StudyId> results_failed_;   // Not tried again before a restart.
-  std::map<StudyId, Phase> told_;      // The phase that the coordinator was last told.
+  std::set<StudyId> results_failed_;  // Not tried again before a restart.
+  std::map<StudyId, Phase> told_;     // The phase that the coordinator was last told.
   bool started_ = false;
   Now now_;
   TurnResult result_;

@@ -67,8 +67,8 @@ int Main(int argc, char** argv) {
   CLI::App* plan = app.add_subcommand("plan", "Consent to studies")->require_subcommand(1);
   CLI::App* plan_list = Add(plan, &o, "list", "The plans offered to this hospital", "consilium-node plan list DIR");
   CLI::App* show = Add(plan, &o, "show", "A plan in plain words", "consilium-node plan show DIR heart");
-  CLI::App* approve = Add(plan, &o, "approve", "Let a study compute here",
-                          "consilium-node plan approve DIR heart --officer 'Dr. Muster'");
+  CLI::App* approve =
+      Add(plan, &o, "approve", "Let a study compute here", "consilium-node plan approve DIR heart --officer officer-1");
   CLI::App* reject = Add(plan, &o, "reject", "Refuse a study", "consilium-node plan reject DIR heart");
   for (CLI::App* command : {show, approve, reject}) {
     command->add_option("PLAN", o.plan, "Name or id; may be left out when one plan waits for consent");

@@ -31,20 +31,28 @@ bool IsEnd(StudyPhase phase) {
 
 std::string_view Name(ParticipantRecord::Consent consent) {
   switch (consent) {
-    case ParticipantRecord::Consent::kPending: return "pending";
-    case ParticipantRecord::Consent::kApproved: return "approved";
-    case ParticipantRecord::Consent::kRejected: return "rejected";
+    case ParticipantRecord::Consent::kPending:
+      return "pending";
+    case ParticipantRecord::Consent::kApproved:
+      return "approved";
+    case ParticipantRecord::Consent::kRejected:
+      return "rejected";
   }
   return "unknown";
 }
 
 std::string_view Name(Participant::Stage stage) {
   switch (stage) {
-    case Participant::Stage::kIdle: return "idle";
-    case Participant::Stage::kJoining: return "joining";
-    case Participant::Stage::kComputing: return "computing";
-    case Participant::Stage::kOffered: return "offered";
-    case Participant::Stage::kReceipted: return "waiting";
+    case Participant::Stage::kIdle:
+      return "idle";
+    case Participant::Stage::kJoining:
+      return "joining";
+    case Participant::Stage::kComputing:
+      return "computing";
+    case Participant::Stage::kOffered:
+      return "offered";
+    case Participant::Stage::kReceipted:
+      return "waiting";
   }
   return "unknown";
 }
@@ -66,15 +74,16 @@ Result<Participant> Participant::Offered(const StudyId& study, ByteView plan) {
 
 Result<Participant> Participant::Restore(const StudyId& study, ParticipantRecord record) {
   auto plan = ParsePlan(record.plan);
-  if (!plan) return Fail(Code::kCorrupt, "the stored plan of study " + study.Hex() + " does not parse: " + plan.error().what);
+  if (!plan)
+    return Fail(Code::kCorrupt, "the stored plan of study " + study.Hex() + " does not parse: " + plan.error().what);
   return Participant(study, std::make_shared<const Plan>(std::move(*plan)), std::move(record));
 }
 
 bool Participant::Ended() const { return IsEnd(record_.phase); }
 
 bool Participant::LacksResults() const {
-  return record_.phase == StudyPhase::kComplete && Approved() && !record_.last_query.empty() && record_.model.bytes > 0 &&
-         record_.results.empty();
+  return record_.phase == StudyPhase::kComplete && Approved() && !record_.last_query.empty() &&
+         record_.model.bytes > 0 && record_.results.empty();
 }
 
 void Participant::Audit(std::string event, Value fields) {
@@ -142,7 +151,8 @@ void Participant::Repeat() {
 
 Reason Participant::JudgeAttempt(const Invite& invite, const Digest& context) const {
   if (standing_ && stage_ <= Stage::kComputing) {  // Begun, but not committed yet: the same rules.
-    if (!Omitted(Twin::kSameContext) && invite.attempt == standing_->invite.attempt && context != standing_->context) return Reason::kContext;
+    if (!Omitted(Twin::kSameContext) && invite.attempt == standing_->invite.attempt && context != standing_->context)
+      return Reason::kContext;
     if (!Omitted(Twin::kAttemptAbove) && invite.attempt < standing_->invite.attempt) return Reason::kStaleAttempt;
   }
   if (invite.attempt == record_.last_attempt && context != record_.context) {
@@ -156,8 +166,9 @@ void Participant::OnInvite(const Invite& invite, const Site& site) {
   if (const Reason reason = JudgeConsent(record_); reason != Reason::kNone) return Decline(invite, reason);
   auto query = ParseQuery(invite.query.content);
   if (!query || site.rosters == nullptr) return Decline(invite, query ? Reason::kCohort : Reason::kMalformed);
-  const Digest context = PlainContext(site.rosters->current().federation, invite.roster, id_, invite.round, invite.attempt,
-                                      Blake2b(invite.query.content), invite.last_release, invite.cohort);
+  const Digest context =
+      PlainContext(site.rosters->current().federation, invite.roster, id_, invite.round, invite.attempt,
+                   Blake2b(invite.query.content), invite.last_release, invite.cohort);
   if (standing_ && stage_ <= Stage::kComputing && context == standing_->context) return;  // Under way already.
   if (invite.attempt == record_.last_attempt && context == record_.context && record_.contribution.bytes > 0) {
     standing_ = Standing{invite, std::move(*query), context};
@@ -166,7 +177,8 @@ void Participant::OnInvite(const Invite& invite, const Site& site) {
   if (const Reason reason = JudgeAttempt(invite, context); reason != Reason::kNone) return Decline(invite, reason);
   if (pinned_members_ == 0) pinned_members_ = CountMembers(site.rosters, record_.pinned_roster);
   const auto named = FindRoster(site.rosters, invite.roster);
-  const Invitation invitation{&invite, &*query, plan_.get(), named.get(), &site.rosters->current(), pinned_members_, site.number};
+  const Invitation invitation{&invite,         &*query,    plan_.get(), named.get(), &site.rosters->current(),
+                              pinned_members_, site.number};
   if (const Reason reason = Judge(invitation, record_, *site.policy, *site.ledger); reason != Reason::kNone) {
     return Decline(invite, reason);
   }
@@ -188,7 +200,8 @@ bool Participant::OnJob(const Digest& context, const Result<Sealed>& sealed, con
   const Invite& invite = standing_->invite;
   if (!sealed) {
     effects_.emplace_back(Say{Abandon{id_, invite.attempt, Reason::kFailedHere}});
-    Audit("declined", Value().Set("attempt", invite.attempt).Set("round", invite.round).Set("reason", Name(Reason::kFailedHere)));
+    Audit("declined",
+          Value().Set("attempt", invite.attempt).Set("round", invite.round).Set("reason", Name(Reason::kFailedHere)));
     Leave();
     return true;
   }
@@ -238,7 +251,8 @@ void Participant::OnRelease(const Release& release, const Digest& envelope, cons
                         .Set("answer", release.answer.Hex())
                         .Set("model", release.model.root.Hex()));
   if (release.last) {
-    record_.phase = StudyPhase::kRunning;  // A state that ran ahead of its release ends the study once more, with its model.
+    record_.phase =
+        StudyPhase::kRunning;  // A state that ran ahead of its release ends the study once more, with its model.
     End(StudyPhase::kComplete, Reason::kNone, site);
   }
 }
@@ -260,8 +274,8 @@ void Participant::End(StudyPhase phase, Reason reason, const Site& site) {
   const Ledger::Account* account = site.ledger->Find(id_);
   const std::uint32_t unused = record_.last_attempt + 1;
   if (account != nullptr && account->released_from == 0 && unused <= account->reserved && !site.ledger->locked()) {
-    effects_.emplace_back(Charge{{LedgerRow::Kind::kRelease, id_, unused, account->reserved, std::string(kNoMechanism), 0, 0,
-                                  site.wall_ms}});
+    effects_.emplace_back(Charge{
+        {LedgerRow::Kind::kRelease, id_, unused, account->reserved, std::string(kNoMechanism), 0, 0, site.wall_ms}});
   }
   if (LacksResults()) effects_.emplace_back(Conclude{});
 }

@@ -14,7 +14,8 @@ struct Overloaded : Handlers... {
 };
 
 constexpr std::string_view kMend =
-    "; restore this node's directory from a backup, or make a new one (consilium-node init) and have the hospital enrolled again";
+    "; restore this node's directory from a backup, or make a new one (consilium-node init) and have the hospital "
+    "enrolled again";
 
 // The stored values of one core, by key.
 std::map<std::string, ByteView> StateOf(const Stored& stored, std::string_view core) {
@@ -109,10 +110,8 @@ TurnResult NodeCore::Turn(std::vector<Event> events, Now now) {
     for (auto& [id, participant] : studies_) TryConclude(participant);
   }
   for (Event& event : events) {
-    std::visit(Overloaded{[&](FrameReceived& e) { OnFrame(e.frame); },
-                          [&](PeerConnected& /*e*/) { OnConnected(); },
-                          [&](PeerLost& e) { OnLost(std::move(e.reason)); },
-                          [&](JobFinished& e) { OnJob(e); },
+    std::visit(Overloaded{[&](FrameReceived& e) { OnFrame(e.frame); }, [&](PeerConnected& /*e*/) { OnConnected(); },
+                          [&](PeerLost& e) { OnLost(std::move(e.reason)); }, [&](JobFinished& e) { OnJob(e); },
                           [&](RequestReceived& e) { OnRequest(e); }},
                event);
   }
@@ -123,7 +122,8 @@ TurnResult NodeCore::Turn(std::vector<Event> events, Now now) {
     for (const PullFrom& pull : inbox_.TakePulls()) SendMessage(pull.pull);
   }
   for (auto& [id, participant] : studies_) {
-    if (participant.TakeChanged()) result_.transaction.emplace_back(PutState{"study", id.Hex(), Encode(participant.record())});
+    if (participant.TakeChanged())
+      result_.transaction.emplace_back(PutState{"study", id.Hex(), Encode(participant.record())});
   }
   result_.wake = NextDeadline();
   return std::move(result_);
@@ -134,9 +134,7 @@ Participant* NodeCore::Find(const StudyId& study) {
   return found == studies_.end() ? nullptr : &found->second;
 }
 
-Site NodeCore::Here() const {
-  return {chain_ ? &*chain_ : nullptr, number_, &options_.policy, &ledger_, now_.wall_ms};
-}
+Site NodeCore::Here() const { return {chain_ ? &*chain_ : nullptr, number_, &options_.policy, &ledger_, now_.wall_ms}; }
 
 void NodeCore::SendMessage(const Message& message) {
   const bool always = std::holds_alternative<Hello>(message) || std::holds_alternative<Refused>(message);

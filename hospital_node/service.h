@@ -14,9 +14,9 @@ namespace consilium::node {
 
 struct ServiceOptions {
   IdentityKey identity;
-  TransportKey transport;            // This node's TK: finds itself in the roster.
+  TransportKey transport;  // This node's TK: finds itself in the roster.
   TransportKey server_key;
-  Digest roster_fingerprint;         // First trust: H of roster 0.
+  Digest roster_fingerprint;  // First trust: H of roster 0.
   std::string name, build;
   SitePolicy policy;
   Stored stored;                     // state: roster/<seq>, dataset/<name>, study/<id>; chains ledger, audit

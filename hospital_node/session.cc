@@ -10,8 +10,8 @@ namespace {
 constexpr Duration kShortestPeriod = std::chrono::milliseconds(100), kLongestPeriod = std::chrono::seconds(60);
 constexpr std::size_t kFramesBeforeRoster = 8;
 
-// The founding roster comes in a message that is signed by the key inside it. What the fingerprint on the token names is
-// trusted, so its server key may verify the message. Nullopt when this is not such a message.
+// The founding roster comes in a message that is signed by the key inside it. What the fingerprint on the token names
+// is trusted, so its server key may verify the message. Nullopt when this is not such a message.
 std::optional<VerifyKey> FoundingKey(ByteView frame, const Digest& fingerprint) {
   const auto message = ReadBeforeTrust(frame);
   const auto* update = message ? std::get_if<RosterUpdate>(&*message) : nullptr;
@@ -25,11 +25,15 @@ std::optional<VerifyKey> FoundingKey(ByteView frame, const Digest& fingerprint) 
 
 Phase PhaseOf(Participant::Stage stage, bool pulled) {
   switch (stage) {
-    case Participant::Stage::kIdle: return Phase::kIdle;
+    case Participant::Stage::kIdle:
+      return Phase::kIdle;
     case Participant::Stage::kJoining:
-    case Participant::Stage::kComputing: return Phase::kComputing;
-    case Participant::Stage::kOffered: return pulled ? Phase::kUploading : Phase::kOffering;
-    case Participant::Stage::kReceipted: return Phase::kWaiting;
+    case Participant::Stage::kComputing:
+      return Phase::kComputing;
+    case Participant::Stage::kOffered:
+      return pulled ? Phase::kUploading : Phase::kOffering;
+    case Participant::Stage::kReceipted:
+      return Phase::kWaiting;
   }
   return Phase::kIdle;
 }
@@ -89,7 +93,8 @@ void NodeCore::OnFrame(const Bytes& frame) {
 void NodeCore::OnFrameBeforeRoster(const Bytes& frame) {
   const auto key = FoundingKey(frame, options_.roster_fingerprint);
   if (!key) {
-    if (before_roster_.size() >= kFramesBeforeRoster) return CloseSession("no founding roster with the fingerprint of the token");
+    if (before_roster_.size() >= kFramesBeforeRoster)
+      return CloseSession("no founding roster with the fingerprint of the token");
     before_roster_.push_back(frame);
     return;
   }
@@ -118,8 +123,10 @@ void NodeCore::OnMessage(Message message, const Bytes& frame) {
   if (const auto* receipt = std::get_if<Receipt>(&message)) {
     if ((participant = Find(receipt->study)) != nullptr) participant->OnReceipt(*receipt);
   } else if (const auto* abandon = std::get_if<Abandon>(&message)) {
-    Log(LogLevel::kInfo, "abandoned", {{"study", abandon->study.Hex()}, {"attempt", std::to_string(abandon->attempt)},
-                                       {"reason", std::string(Name(abandon->reason))}});
+    Log(LogLevel::kInfo, "abandoned",
+        {{"study", abandon->study.Hex()},
+         {"attempt", std::to_string(abandon->attempt)},
+         {"reason", std::string(Name(abandon->reason))}});
     if ((participant = Find(abandon->study)) != nullptr) participant->OnAbandon(*abandon);
   } else if (const auto* state = std::get_if<StudyState>(&message)) {
     Log(LogLevel::kInfo, "study_state", {{"study", state->study.Hex()}, {"phase", std::string(Name(state->phase))}});
@@ -132,12 +139,14 @@ void NodeCore::OnMessage(Message message, const Bytes& frame) {
 }
 
 void NodeCore::OnWelcome(const Welcome& welcome) {
-  if (welcome.version < kVersionLow || welcome.version > kVersionHigh) return CloseSession("no common protocol version");
+  if (welcome.version < kVersionLow || welcome.version > kVersionHigh)
+    return CloseSession("no common protocol version");
   session_.greeted = true;
-  session_.period = std::clamp<Duration>(std::chrono::milliseconds(welcome.heartbeat_ms), kShortestPeriod, kLongestPeriod);
+  session_.period =
+      std::clamp<Duration>(std::chrono::milliseconds(welcome.heartbeat_ms), kShortestPeriod, kLongestPeriod);
   session_.next_beat = now_.instant + session_.period;
-  Log(LogLevel::kInfo, "welcome", {{"federation", welcome.federation}, {"build", welcome.build},
-                                   {"enrolled", welcome.enrolled ? "yes" : "no"}});
+  Log(LogLevel::kInfo, "welcome",
+      {{"federation", welcome.federation}, {"build", welcome.build}, {"enrolled", welcome.enrolled ? "yes" : "no"}});
   inbox_.OnPeerConnected(options_.server_key);
   for (const auto& [id, participant] : studies_) {
     if (const auto verdict = participant.Verdict()) SendMessage(*verdict);
@@ -145,9 +154,12 @@ void NodeCore::OnWelcome(const Welcome& welcome) {
 }
 
 void NodeCore::OnRefused(const Refused& refused) {
-  Log(LogLevel::kWarning, "refused", {{"reason", std::string(Name(refused.reason))}, {"study", refused.study.Hex()},
-                                      {"attempt", std::to_string(refused.attempt)}});
-  if (refused.reason == Reason::kVersion) CloseSession("no common protocol version: install the coordinator's version here");
+  Log(LogLevel::kWarning, "refused",
+      {{"reason", std::string(Name(refused.reason))},
+       {"study", refused.study.Hex()},
+       {"attempt", std::to_string(refused.attempt)}});
+  if (refused.reason == Reason::kVersion)
+    CloseSession("no common protocol version: install the coordinator's version here");
 }
 
 bool NodeCore::TakeRosters(const RosterUpdate& update) {
@@ -241,7 +253,8 @@ bool NodeCore::Assemble(Blob* blob) {
 void NodeCore::Queue(Message message) {
   const auto too_large = [](const Blob& blob) { return blob.bytes > kMaxControlBlob; };
   bool refuse = queue_.size() >= kMaxWaiting;
-  if (const auto* update = std::get_if<RosterUpdate>(&message)) refuse |= std::ranges::any_of(update->rosters, too_large);
+  if (const auto* update = std::get_if<RosterUpdate>(&message))
+    refuse |= std::ranges::any_of(update->rosters, too_large);
   if (const auto* offer = std::get_if<PlanOffer>(&message)) refuse |= too_large(offer->plan);
   if (const auto* invite = std::get_if<Invite>(&message)) refuse |= too_large(invite->query);
   if (refuse) return SendMessage(Refused{Reason::kBusy, {}, 0});
@@ -281,7 +294,8 @@ Heartbeat NodeCore::BeatOf(const Participant& participant) const {
   const Blob& contribution = participant.record().contribution;
   Heartbeat beat;
   beat.study = participant.id();
-  const std::uint64_t pulled = contribution.leaves.empty() ? 0 : outbox_.PulledBytes(contribution.root, options_.server_key);
+  const std::uint64_t pulled =
+      contribution.leaves.empty() ? 0 : outbox_.PulledBytes(contribution.root, options_.server_key);
   beat.phase = PhaseOf(participant.stage(), pulled > 0);
   if (participant.stage() == Participant::Stage::kOffered) {
     beat.bytes_done = pulled;
@@ -311,7 +325,8 @@ void NodeCore::Beat(bool due) {
 
 void NodeCore::OnTime() {
   if (!session_.connected) return;
-  if (now_.instant - session_.heard >= kMissedHeartbeats * session_.period) return CloseSession("the coordinator is silent");
+  if (now_.instant - session_.heard >= kMissedHeartbeats * session_.period)
+    return CloseSession("the coordinator is silent");
   if (session_.greeted && now_.instant >= session_.next_beat) Beat(true);
 }
 

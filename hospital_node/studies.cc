@@ -64,8 +64,8 @@ bool NodeCore::OnPlanOffer(PlanOffer offer) {
     SendMessage(Refused{Reason::kMalformed, offer.study, 0});
     return false;
   }
-  Log(LogLevel::kInfo, "plan_offered", {{"study", offer.study.Hex()}, {"name", participant->plan().name},
-                                        {"warning", Warning(participant->plan())}});
+  Log(LogLevel::kInfo, "plan_offered",
+      {{"study", offer.study.Hex()}, {"name", participant->plan().name}, {"warning", Warning(participant->plan())}});
   Carry(studies_.emplace(offer.study, std::move(*participant)).first->second);
   return true;
 }
@@ -76,9 +76,11 @@ bool NodeCore::OnInvite(Invite invite) {
     SendMessage(Decline{invite.study, invite.attempt, Reason::kUnknownStudy});
     return false;
   }
-  Log(LogLevel::kInfo, "invited", {{"study", invite.study.Hex()}, {"round", std::to_string(invite.round)},
-                                   {"attempt", std::to_string(invite.attempt)},
-                                   {"cohort", std::to_string(invite.cohort.size())}});
+  Log(LogLevel::kInfo, "invited",
+      {{"study", invite.study.Hex()},
+       {"round", std::to_string(invite.round)},
+       {"attempt", std::to_string(invite.attempt)},
+       {"cohort", std::to_string(invite.cohort.size())}});
   participant->OnInvite(invite, Here());
   Carry(*participant);
   return true;
@@ -90,8 +92,11 @@ void NodeCore::OnRelease(const Release& release, const Bytes& frame) {
     Log(LogLevel::kInfo, "release_ignored", {{"study", release.study.Hex()}, {"seq", std::to_string(release.seq)}});
     return;
   }
-  Log(LogLevel::kInfo, "release", {{"study", release.study.Hex()}, {"seq", std::to_string(release.seq)},
-                                   {"round", std::to_string(release.round)}, {"last", release.last ? "yes" : "no"}});
+  Log(LogLevel::kInfo, "release",
+      {{"study", release.study.Hex()},
+       {"seq", std::to_string(release.seq)},
+       {"round", std::to_string(release.round)},
+       {"last", release.last ? "yes" : "no"}});
   participant->OnRelease(release, Blake2b(frame), Here());
   Carry(*participant);
 }
@@ -109,7 +114,8 @@ void NodeCore::Carry(Participant& participant) {
     } else if (auto* note = std::get_if<Note>(&effect)) {
       const Value& reason = note->fields["reason"];
       Log(reason.IsNull() ? LogLevel::kInfo : LogLevel::kWarning, note->event,
-          {{"study", participant.id().Hex()}, {"attempt", std::to_string(note->fields["attempt"].AsInteger())},
+          {{"study", participant.id().Hex()},
+           {"attempt", std::to_string(note->fields["attempt"].AsInteger())},
            {"reason", reason.AsString()}});
       Audit(note->event, std::move(note->fields));
     } else if (std::holds_alternative<Fetch>(effect)) {
@@ -172,7 +178,8 @@ void NodeCore::DropUnused() {
     return true;
   });
   // A computation that is still running may just have put the same bytes again.
-  if (std::ranges::any_of(jobs_, [](const auto& job) { return std::holds_alternative<ComputeJob>(job.second); })) return;
+  if (std::ranges::any_of(jobs_, [](const auto& job) { return std::holds_alternative<ComputeJob>(job.second); }))
+    return;
   std::erase_if(kept_, [&](const Digest& root) {
     if (needed.contains(root)) return false;
     outbox_.Stop(root);
@@ -191,12 +198,14 @@ void NodeCore::TryCompute(Participant& participant) {
     participant.DeclineStanding(Reason::kDataUnfit);
     return Carry(participant);
   }
-  auto task = std::make_shared<const Computation>(Computation{Stricter(participant.plan(), options_.policy), data_set->second.spec,
-                                                              standing->query, standing->invite.inputs, standing->context,
-                                                              options_.workbench, options_.blobs});
+  auto task = std::make_shared<const Computation>(
+      Computation{Stricter(participant.plan(), options_.policy), data_set->second.spec, standing->query,
+                  standing->invite.inputs, standing->context, options_.workbench, options_.blobs});
   participant.OnInputs();
-  Log(LogLevel::kInfo, "computing", {{"study", participant.id().Hex()}, {"kind", task->query.kind},
-                                     {"attempt", std::to_string(standing->invite.attempt)}});
+  Log(LogLevel::kInfo, "computing",
+      {{"study", participant.id().Hex()},
+       {"kind", task->query.kind},
+       {"attempt", std::to_string(standing->invite.attempt)}});
   StartJob(ComputeJob{participant.id(), standing->context}, [task] { return std::any(ComputeAndSeal(*task)); });
 }
 
@@ -210,8 +219,9 @@ void NodeCore::TryConclude(Participant& participant) {
   if (data_set == data_sets_.end() || std::ranges::any_of(jobs_, running)) return;
   const ParticipantRecord& record = participant.record();
   if (!Obtain({record.model})) return;
-  auto task = std::make_shared<const Conclusion>(Conclusion{Stricter(participant.plan(), options_.policy), data_set->second.spec,
-                                                            record.last_query, record.model, options_.workbench, options_.blobs});
+  auto task = std::make_shared<const Conclusion>(Conclusion{Stricter(participant.plan(), options_.policy),
+                                                            data_set->second.spec, record.last_query, record.model,
+                                                            options_.workbench, options_.blobs});
   StartJob(ResultsJob{participant.id()}, [task] { return std::any(OwnFigures(*task)); });
 }
 
@@ -233,9 +243,11 @@ void NodeCore::OnComputed(const ComputeJob& job, const std::any& result) {
   Participant* participant = Find(job.study);
   if (participant == nullptr || !participant->OnJob(job.context, sealed, Here())) return;
   if (sealed) {
-    Log(LogLevel::kInfo, "sealed", {{"study", job.study.Hex()}, {"bytes", std::to_string(sealed->vector().bytes)},
-                                    {"saturated", std::to_string(sealed->saturated())},
-                                    {"not_finite", std::to_string(sealed->not_finite())}});
+    Log(LogLevel::kInfo, "sealed",
+        {{"study", job.study.Hex()},
+         {"bytes", std::to_string(sealed->vector().bytes)},
+         {"saturated", std::to_string(sealed->saturated())},
+         {"not_finite", std::to_string(sealed->not_finite())}});
   }
   Carry(*participant);
 }

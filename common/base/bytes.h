@@ -24,9 +24,9 @@ inline ByteView View(std::string_view text) {
 inline Bytes ToBytes(ByteView view) { return {view.begin(), view.end()}; }
 inline std::string_view Text(ByteView view) { return {reinterpret_cast<const char*>(view.data()), view.size()}; }
 
-std::string Hex(ByteView bytes);                      // Lower case.
-Result<Bytes> FromHex(std::string_view text);         // Even length, either case.
-std::string Base64(ByteView bytes);                   // URL-safe alphabet, no padding.
+std::string Hex(ByteView bytes);               // Lower case.
+Result<Bytes> FromHex(std::string_view text);  // Even length, either case.
+std::string Base64(ByteView bytes);            // URL-safe alphabet, no padding.
 Result<Bytes> FromBase64(std::string_view text);
 
 // N bytes that are not interchangeable with another kind of N bytes.
@@ -42,7 +42,8 @@ struct Fixed {
     return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
   }
   static Result<Fixed> From(ByteView view) {
-    if (view.size() != N) return Fail(Code::kInvalid, "expected " + std::to_string(N) + " bytes, got " + std::to_string(view.size()));
+    if (view.size() != N)
+      return Fail(Code::kInvalid, "expected " + std::to_string(N) + " bytes, got " + std::to_string(view.size()));
     Fixed out;
     std::memcpy(out.bytes.data(), view.data(), N);
     return out;

@@ -36,11 +36,11 @@ inline std::unexpected<Error> Fail(Code code, std::string what) {
 int ExitStatus(Code code);
 
 // TRY(expression) is the value, or returns the error from the enclosing function.
-#define TRY(...)                                                          \
-  ({                                                                      \
-    auto&& try_result_ = (__VA_ARGS__);                                   \
+#define TRY(...)                                                                          \
+  ({                                                                                      \
+    auto&& try_result_ = (__VA_ARGS__);                                                   \
     if (!try_result_.has_value()) return std::unexpected(std::move(try_result_).error()); \
-    std::move(try_result_).value();                                       \
+    std::move(try_result_).value();                                                       \
   })
 
 }  // namespace consilium

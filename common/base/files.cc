@@ -34,11 +34,12 @@ Status SyncDirectory(const std::filesystem::path& directory) {
 
 Result<Bytes> ReadFile(const std::filesystem::path& path, std::size_t limit) {
   const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  struct stat info {};
+  struct stat info{};
   if (file.fd < 0 || fstat(file.fd, &info) != 0) return std::unexpected(IoError("read", path));
   if (!S_ISREG(info.st_mode)) return Fail(Code::kInvalid, path.string() + " is not a regular file");
   if (static_cast<std::uint64_t>(info.st_size) > limit) {
-    return Fail(Code::kInvalid, fmt::format("{} has {} bytes; at most {} are read", path.string(), info.st_size, limit));
+    return Fail(Code::kInvalid,
+                fmt::format("{} has {} bytes; at most {} are read", path.string(), info.st_size, limit));
   }
   Bytes out(static_cast<std::size_t>(info.st_size));
   std::size_t done = 0;
@@ -80,7 +81,7 @@ Status EnsurePrivateDirectory(const std::filesystem::path& path) {
   std::error_code ignored;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected(IoError("make", path));
-  struct stat info {};
+  struct stat info{};
   if (stat(path.c_str(), &info) != 0) return std::unexpected(IoError("look at", path));
   if (!S_ISDIR(info.st_mode)) return Fail(Code::kInvalid, path.string() + " is not a directory");
   if ((info.st_mode & 077) != 0) {
@@ -91,11 +92,11 @@ Status EnsurePrivateDirectory(const std::filesystem::path& path) {
 }
 
 Status RequirePrivateFile(const std::filesystem::path& path) {
-  struct stat info {};
+  struct stat info{};
   if (stat(path.c_str(), &info) != 0) return std::unexpected(IoError("look at", path));
   if ((info.st_mode & 077) != 0) {
-    return Fail(Code::kRefused, fmt::format("{0} can be read by others (mode {1:o}); type: chmod 600 {0}", path.string(),
-                                            info.st_mode & 0777));
+    return Fail(Code::kRefused, fmt::format("{0} can be read by others (mode {1:o}); type: chmod 600 {0}",
+                                            path.string(), info.st_mode & 0777));
   }
   return {};
 }

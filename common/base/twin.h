@@ -7,18 +7,18 @@ namespace consilium {
 
 enum class Twin {
   kNone,
-  kDuplicateUpload,     // round: a second upload of one hospital is not added again.
-  kStrangerUpload,      // round: an upload from outside the cohort is refused.
-  kStaleOffer,          // round: an offer under another context is refused.
-  kQuorum,              // round: below the quorum there is no answer.
-  kOneAnswer,           // study: a round that has its answer is never computed again.
-  kPersistBeforeSend,   // study: the answer is durable before its release leaves.
-  kAttemptAbove,        // participant: joins only an attempt above its last.
-  kSameContext,         // participant: one attempt number has one context.
-  kReleaseChain,        // participant: a release must continue the chain.
-  kCommitBeforeOffer,   // gate: COMMIT is durable before the first byte leaves.
-  kBudget,              // gate: attempts above the plan's maximum are refused.
-  kApproval,            // gate: nothing is computed for a plan that is not approved here.
+  kDuplicateUpload,    // round: a second upload of one hospital is not added again.
+  kStrangerUpload,     // round: an upload from outside the cohort is refused.
+  kStaleOffer,         // round: an offer under another context is refused.
+  kQuorum,             // round: below the quorum there is no answer.
+  kOneAnswer,          // study: a round that has its answer is never computed again.
+  kPersistBeforeSend,  // study: the answer is durable before its release leaves.
+  kAttemptAbove,       // participant: joins only an attempt above its last.
+  kSameContext,        // participant: one attempt number has one context.
+  kReleaseChain,       // participant: a release must continue the chain.
+  kCommitBeforeOffer,  // gate: COMMIT is durable before the first byte leaves.
+  kBudget,             // gate: attempts above the plan's maximum are refused.
+  kApproval,           // gate: nothing is computed for a plan that is not approved here.
 };
 
 #ifdef CONSILIUM_TWINS

@@ -17,20 +17,24 @@ Error ErrorOf(const HttpReply& reply) {
     return {CodeFromName((*parsed)["error"]["code"].AsString()), (*parsed)["error"]["message"].AsString()};
   }
   return {Code::kProtocol, fmt::format("the answer has status {} and no explanation; is this the address of a "
-                                       "consilium daemon?", reply.status)};
+                                       "consilium daemon?",
+                                       reply.status)};
 }
 
 bool Good(const HttpReply& reply) { return reply.status >= 200 && reply.status < 300; }
 
 Error Unreachable(const std::string& where, bool unix_socket, httplib::Error error, Duration patience) {
   if (error == httplib::Error::Read) {
-    return {Code::kUnreachable, fmt::format("{} took the request and did not answer within {} s; look at the daemon's log "
-                                            "and try again", where,
-                                            std::chrono::duration_cast<std::chrono::seconds>(patience).count())};
+    return {Code::kUnreachable,
+            fmt::format("{} took the request and did not answer within {} s; look at the daemon's log "
+                        "and try again",
+                        where, std::chrono::duration_cast<std::chrono::seconds>(patience).count())};
   }
-  if (unix_socket) return {Code::kUnreachable, fmt::format("no daemon answers on {}; start it with: ... run DIR", where)};
+  if (unix_socket)
+    return {Code::kUnreachable, fmt::format("no daemon answers on {}; start it with: ... run DIR", where)};
   return {Code::kUnreachable, fmt::format("no coordinator answers at {} ({}); start it with: consilium-coordinator run "
-                                          "DIR, or name another one with --coordinator URL", where, httplib::to_string(error))};
+                                          "DIR, or name another one with --coordinator URL",
+                                          where, httplib::to_string(error))};
 }
 
 }  // namespace
@@ -79,7 +83,8 @@ struct Call {
 template <class Ask>
 Result<HttpReply> Perform(const Call& call, Ask ask) try {
   const bool unix_socket = call.port == 0;
-  const std::optional<SocketPath> path = unix_socket ? std::optional<SocketPath>(std::in_place, call.host) : std::nullopt;
+  const std::optional<SocketPath> path =
+      unix_socket ? std::optional<SocketPath>(std::in_place, call.host) : std::nullopt;
   httplib::Client client(unix_socket ? path->text() : call.host, unix_socket ? 80 : call.port);
   if (unix_socket) client.set_address_family(AF_UNIX);
   client.set_connection_timeout(std::chrono::seconds(10));
@@ -106,7 +111,8 @@ Result<HttpReply> HttpClient::Get(const std::string& path, const std::string& to
                  [&](httplib::Client& client, const httplib::Headers& headers) { return client.Get(path, headers); });
 }
 
-Result<HttpReply> HttpClient::Post(const std::string& path, const std::optional<Value>& body, const std::string& token) const {
+Result<HttpReply> HttpClient::Post(const std::string& path, const std::optional<Value>& body,
+                                   const std::string& token) const {
   const std::string text = body ? CanonicalJson(*body) : "";
   return Perform({host_, port_, patience_, token}, [&](httplib::Client& client, const httplib::Headers& headers) {
     return client.Post(path, headers, text, "application/json");

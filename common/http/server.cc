@@ -42,9 +42,11 @@ struct Pending {
     std::unique_lock lock(mutex);
     changed.wait_for(lock, patience, [this] { return reply.has_value() || closed; });
     if (reply) return std::move(*reply);
-    if (closed) return ErrorReply(0, {Code::kUnreachable, "the daemon is stopping; start it again and repeat the command"});
-    return ErrorReply(0, {Code::kUnreachable, "the daemon did not answer in time; it may be busy: look at its log, then "
-                                              "repeat the command"});
+    if (closed)
+      return ErrorReply(0, {Code::kUnreachable, "the daemon is stopping; start it again and repeat the command"});
+    return ErrorReply(0, {Code::kUnreachable,
+                          "the daemon did not answer in time; it may be busy: look at its log, then "
+                          "repeat the command"});
   }
 };
 
@@ -67,7 +69,8 @@ Result<RequestReceived> Understand(const httplib::Request& request, std::string_
   out.path = request.path;
   out.local = local;
   for (const auto& [key, value] : request.params) {
-    if (!out.query.emplace(key, value).second) return Fail(Code::kInvalid, "'" + key + "' is given twice; give it once");
+    if (!out.query.emplace(key, value).second)
+      return Fail(Code::kInvalid, "'" + key + "' is given twice; give it once");
   }
   constexpr std::string_view kBearer = "Bearer ";
   const std::string authorization = request.get_header_value("Authorization");
@@ -108,14 +111,15 @@ bool Answers(const SocketPath& path) {
 
 // Leaves nothing at `path`, unless a server or something else than a socket is there.
 Status ClearStale(const std::string& path, const SocketPath& usable) {
-  struct stat info {};
+  struct stat info{};
   if (lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return {};
     return Fail(Code::kIo, fmt::format("cannot look at {}: {}", path, std::strerror(errno)));
   }
   if (!S_ISSOCK(info.st_mode)) return Fail(Code::kConflict, path + " exists and is no socket; move it away");
   if (Answers(usable)) return Fail(Code::kConflict, path + " is served by another process; stop that one first");
-  if (unlink(path.c_str()) != 0) return Fail(Code::kIo, fmt::format("cannot remove {}: {}", path, std::strerror(errno)));
+  if (unlink(path.c_str()) != 0)
+    return Fail(Code::kIo, fmt::format("cannot remove {}: {}", path, std::strerror(errno)));
   return {};
 }
 
@@ -128,7 +132,7 @@ struct HttpServer::Impl {
   std::promise<void> finished;
   std::future<void> end = finished.get_future();
   int port = 0;
-  std::string socket;  // Path of the unix socket, if any.
+  std::string socket;      // Path of the unix socket, if any.
   std::shared_mutex gate;  // Shared while the handler is called: it never is after Stop.
   bool stopping = false;   // Changed under both.
   std::mutex mutex;
@@ -196,15 +200,17 @@ struct HttpServer::Impl {
     if (!IsLoopback(address.host)) {
       return Fail(Code::kRefused, fmt::format("{} is no loopback address: HTTP listens on loopback only unless a "
                                               "certificate and key are configured; write 127.0.0.1:{}, and reach it "
-                                              "from elsewhere through ssh -L", options.listen, address.port));
+                                              "from elsewhere through ssh -L",
+                                              options.listen, address.port));
     }
     errno = 0;
     port = address.port;
-    const bool bound = port == 0 ? (port = server.bind_to_any_port(address.host)) > 0 : server.bind_to_port(address.host, port);
+    const bool bound =
+        port == 0 ? (port = server.bind_to_any_port(address.host)) > 0 : server.bind_to_port(address.host, port);
     if (bound) return {};
     return Fail(errno == EADDRINUSE ? Code::kConflict : Code::kIo,
-                fmt::format("cannot listen on {}: {}; choose another port or stop the program that has it", options.listen,
-                            std::strerror(errno)));
+                fmt::format("cannot listen on {}: {}; choose another port or stop the program that has it",
+                            options.listen, std::strerror(errno)));
   }
 
   Status BindUnix() {
@@ -224,7 +230,8 @@ struct HttpServer::Impl {
       self->server.listen_after_bind();
       self->finished.set_value();
     });
-    while (!self->server.is_running() && !self->Ended(Duration::zero())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!self->server.is_running() && !self->Ended(Duration::zero()))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   [[nodiscard]] bool Ended(Duration patience) const { return end.wait_for(patience) == std::future_status::ready; }
 

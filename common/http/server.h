@@ -1,4 +1,5 @@
-// HTTP /v1 (docs/api.md) on a loopback port or a unix socket: requests in, replies out; knows nothing of what they mean.
+// HTTP /v1 (docs/api.md) on a loopback port or a unix socket: requests in, replies out; knows nothing of what they
+// mean.
 #pragma once
 
 #include <functional>
@@ -16,7 +17,7 @@ struct HttpOptions {
   // Called on HTTP threads, never after Stop, and returns at once; the second argument must be called once, from any
   // thread (as Loop::Submit does).
   std::function<void(RequestReceived, std::function<void(Reply)>)> handler;
-  bool local = false;  // What RequestReceived.local says: true for control sockets.
+  bool local = false;                            // What RequestReceived.local says: true for control sockets.
   Duration patience = std::chrono::seconds(30);  // For a reply; then 502.
 };
 
@@ -27,7 +28,7 @@ class HttpServer {
   ~HttpServer();  // Stop.
 
   [[nodiscard]] int port() const;  // 0 for a unix socket.
-  void Stop();                     // Waiting requests are answered 502; the unix socket's file is removed. At most about 1 s.
+  void Stop();  // Waiting requests are answered 502; the unix socket's file is removed. At most about 1 s.
 
  private:
   struct Impl;

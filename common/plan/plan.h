@@ -23,22 +23,23 @@ struct Plan {
   // [study]
   std::uint32_t run = 1;
   std::string name, purpose, researcher;
-  std::uint32_t minimum_hospitals = 2;    // n_min: below it there is no sum.
-  std::uint32_t minimum_patients = 10;    // At each hospital, checked once, at approval.
-  std::uint32_t rounds = 1;               // Describe: 1. Train: optimisation rounds (moments and evaluation come on top).
-  std::uint32_t maximum_attempts = 0;     // T_max over the whole study, retries included. Default in mode none: 2 * sums + 20.
+  std::uint32_t minimum_hospitals = 2;  // n_min: below it there is no sum.
+  std::uint32_t minimum_patients = 10;  // At each hospital, checked once, at approval.
+  std::uint32_t rounds = 1;             // Describe: 1. Train: optimisation rounds (moments and evaluation come on top).
+  std::uint32_t maximum_attempts =
+      0;  // T_max over the whole study, retries included. Default in mode none: 2 * sums + 20.
   Duration round_deadline = std::chrono::seconds(60);
 
   // [data]
   std::string dataset;
-  Schema schema;                          // `schema = "FILE"` beside the plan is read and written out here.
-  std::string label;                      // Train only.
-  std::vector<std::string> features;      // Columns used; describe: [describe] columns.
-  double test_fraction = 0.25;            // By keyed hash of the patient id; 0 when the schema has a split column that is used.
+  Schema schema;                      // `schema = "FILE"` beside the plan is read and written out here.
+  std::string label;                  // Train only.
+  std::vector<std::string> features;  // Columns used; describe: [describe] columns.
+  double test_fraction = 0.25;  // By keyed hash of the patient id; 0 when the schema has a split column that is used.
   bool use_split_column = false;
 
   // [preprocessing]
-  std::string impute = "mean";            // "mean" (of the standardisation's moments) | "constant" (declared middle of the range)
+  std::string impute = "mean";  // "mean" (of the standardisation's moments) | "constant" (declared middle of the range)
   std::string standardize = "federated";  // "federated" | "site" | "declared" | "none"
 
   // [model]
@@ -46,14 +47,14 @@ struct Plan {
 
   // [training]
   std::string algorithm = "fedavg";
-  std::uint32_t local_epochs = 1;         // One of local_epochs and local_steps is not 0.
+  std::uint32_t local_epochs = 1;  // One of local_epochs and local_steps is not 0.
   std::uint32_t local_steps = 0;
   std::uint32_t batch_size = 32;
   double learning_rate = 0.1;
   double l2 = 0;
-  std::uint64_t seed = 1;                 // Only for what is public: initial weights, shuffling in mode none, the split.
-  double update_bound = 8;                // Per coordinate of the delta in mode none.
-  std::uint32_t weight_cap = 100000;      // n_cap: a hospital's weight is min(n_i, n_cap) / n_cap.
+  std::uint64_t seed = 1;             // Only for what is public: initial weights, shuffling in mode none, the split.
+  double update_bound = 8;            // Per coordinate of the delta in mode none.
+  std::uint32_t weight_cap = 100000;  // n_cap: a hospital's weight is min(n_i, n_cap) / n_cap.
   bool reproducible = false;
 
   // [privacy]
@@ -67,8 +68,8 @@ struct Plan {
 
   // [evaluation]
   std::vector<std::string> metrics = {"auroc", "accuracy", "brier", "log_loss"};
-  std::uint32_t evaluate_every = 0;       // Rounds between pooled evaluations; 0: only at the end.
-  std::string per_hospital = "local";     // "local" | "released"
+  std::uint32_t evaluate_every = 0;    // Rounds between pooled evaluations; 0: only at the end.
+  std::string per_hospital = "local";  // "local" | "released"
 
   // [describe]
   std::vector<std::string> describe_columns;

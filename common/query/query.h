@@ -53,7 +53,7 @@ struct Query {
   // Appends the contributors block; call last.
   void Finish();
   [[nodiscard]] std::uint64_t Coordinates() const;
-  [[nodiscard]] std::uint64_t WireBytes() const;  // Coordinates * 4 or 8.
+  [[nodiscard]] std::uint64_t WireBytes() const;                      // Coordinates * 4 or 8.
   [[nodiscard]] const Block* Find(std::string_view name) const;       // Null when absent.
   [[nodiscard]] std::uint64_t OffsetOf(std::string_view name) const;  // First coordinate; CHECKs that it exists.
   bool operator==(const Query&) const = default;
@@ -78,7 +78,7 @@ class Answer {
   static Result<Answer> Create(const Query& query, std::vector<std::uint32_t> survivors, Bytes words);
   [[nodiscard]] const std::vector<std::uint32_t>& survivors() const { return survivors_; }
   [[nodiscard]] const Bytes& words() const { return words_; }
-  [[nodiscard]] std::vector<double> Values(std::string_view block) const;         // Divided by the scale.
+  [[nodiscard]] std::vector<double> Values(std::string_view block) const;          // Divided by the scale.
   [[nodiscard]] std::vector<std::int64_t> Integers(std::string_view block) const;  // Two's complement, unscaled.
   [[nodiscard]] double Value1(std::string_view block) const;                       // Of a block of length 1.
   [[nodiscard]] double NoiseVariance(std::string_view block) const;                // survivors * sigma^2 / 4^k

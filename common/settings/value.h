@@ -19,18 +19,18 @@ class Value {
   using Array = std::vector<Value>;
   using Object = std::map<std::string, Value>;  // Sorted by bytes; RFC 8785's order for ASCII keys.
 
-  Value() = default;                                // null
-  Value(bool v) : data_(v) {}                       // NOLINT: literals should read as values.
-  Value(int v) : data_(std::int64_t{v}) {}          // NOLINT
-  Value(unsigned v) : data_(std::int64_t{v}) {}     // NOLINT
-  Value(std::int64_t v) : data_(v) {}               // NOLINT
+  Value() = default;                                               // null
+  Value(bool v) : data_(v) {}                                      // NOLINT: literals should read as values.
+  Value(int v) : data_(std::int64_t{v}) {}                         // NOLINT
+  Value(unsigned v) : data_(std::int64_t{v}) {}                    // NOLINT
+  Value(std::int64_t v) : data_(v) {}                              // NOLINT
   Value(std::uint64_t v) : data_(static_cast<std::int64_t>(v)) {}  // NOLINT: callers stay below 2^53.
-  Value(double v);                                  // NOLINT: whole and below 2^53 is kept as an integer, so 1.0 == 1.
-  Value(const char* v) : data_(std::string(v)) {}   // NOLINT
+  Value(double v);                                 // NOLINT: whole and below 2^53 is kept as an integer, so 1.0 == 1.
+  Value(const char* v) : data_(std::string(v)) {}  // NOLINT
   Value(std::string_view v) : data_(std::string(v)) {}  // NOLINT
-  Value(std::string v) : data_(std::move(v)) {}     // NOLINT
-  Value(Array v) : data_(std::move(v)) {}           // NOLINT
-  Value(Object v) : data_(std::move(v)) {}          // NOLINT
+  Value(std::string v) : data_(std::move(v)) {}         // NOLINT
+  Value(Array v) : data_(std::move(v)) {}               // NOLINT
+  Value(Object v) : data_(std::move(v)) {}              // NOLINT
 
   [[nodiscard]] bool IsNull() const { return std::holds_alternative<std::monostate>(data_); }
   [[nodiscard]] bool IsBool() const { return std::holds_alternative<bool>(data_); }
@@ -77,11 +77,12 @@ struct ParseLimits {
   std::size_t bytes = 1 << 20;
   int depth = 32;
 };
-// kInvalid with line and column. A double key, trailing text, NaN, or an integer beyond 2^53 is an error (but the digits
-// that CanonicalJson writes for a large double are that double, so that every Value survives the way there and back).
-// A number that is whole and below 2^53 becomes an integer, so 1.0 and 1 are equal after parsing.
+// kInvalid with line and column. A double key, trailing text, NaN, or an integer beyond 2^53 is an error (but the
+// digits that CanonicalJson writes for a large double are that double, so that every Value survives the way there and
+// back). A number that is whole and below 2^53 becomes an integer, so 1.0 and 1 are equal after parsing.
 Result<Value> ParseJson(std::string_view text, ParseLimits limits = {});
-// TOML 1.0; `name` is the file's name in messages ("plan.toml:12:3: ..."). Values know their place. Dates become strings.
+// TOML 1.0; `name` is the file's name in messages ("plan.toml:12:3: ..."). Values know their place. Dates become
+// strings.
 Result<Value> ParseToml(std::string_view text, std::string_view name, ParseLimits limits = {});
 
 // "60s", "250ms", "2h": the largest unit that divides it. ParseDuration takes those and "us".
@@ -108,9 +109,10 @@ class Reader {
   std::string String(const std::string& key, std::string fallback);
   std::string Choice(const std::string& key, const std::vector<std::string>& choices);  // Required.
   std::string Choice(const std::string& key, const std::vector<std::string>& choices, std::string fallback);
-  std::vector<std::string> Strings(const std::string& key);   // Required; array of strings.
+  std::vector<std::string> Strings(const std::string& key);  // Required; array of strings.
   std::vector<std::string> Strings(const std::string& key, std::vector<std::string> fallback);
-  Duration ReadDuration(const std::string& key, Duration least, Duration most, Duration fallback);  // "90s", "5m", "250ms", "2h".
+  Duration ReadDuration(const std::string& key, Duration least, Duration most,
+                        Duration fallback);   // "90s", "5m", "250ms", "2h".
   const Value* Take(const std::string& key);  // The raw member, marked as known; null pointer when absent.
   [[nodiscard]] bool Has(const std::string& key) const;
   void Refuse(const std::string& key, const std::string& why);  // Records an error at this key's place.

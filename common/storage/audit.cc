@@ -5,11 +5,14 @@
 namespace consilium {
 namespace {
 
-AuditVerdict Bad(std::uint64_t rows, std::uint64_t line, std::string reason) { return {rows, false, line, std::move(reason)}; }
+AuditVerdict Bad(std::uint64_t rows, std::uint64_t line, std::string reason) {
+  return {rows, false, line, std::move(reason)};
+}
 
 // Why a line is not the one that must follow `head`: the reader wants to know what was done, not only that it was.
 std::string Why(const Value& line, const ChainHead& head, const ChainHead& next) {
-  if (line["seq"].AsInteger(-1) != static_cast<std::int64_t>(next.seq)) return "a row is missing, doubled or out of order";
+  if (line["seq"].AsInteger(-1) != static_cast<std::int64_t>(next.seq))
+    return "a row is missing, doubled or out of order";
   if (line["prev"].AsString() != head.hash.Hex()) return "it does not continue the row before it";
   if (line["hash"].AsString() != next.hash.Hex()) return "its content does not match its hash";
   return "it is not written in the canonical form";
@@ -30,9 +33,11 @@ AuditVerdict VerifyExport(std::string_view text) {
     }
     const Result<Value> parsed = ParseJson(line);
     if (!parsed) return Bad(head.seq, number, "it is no JSON: " + parsed.error().what);
-    if (parsed->Has("end")) return Bad(head.seq, number, "the last line does not match the rows: rows are missing or changed");
+    if (parsed->Has("end"))
+      return Bad(head.seq, number, "the last line does not match the rows: rows are missing or changed");
     ChainHead next = head;
-    if (AuditLine(&next, View(CanonicalJson((*parsed)["row"]))) != line) return Bad(head.seq, number, Why(*parsed, head, next));
+    if (AuditLine(&next, View(CanonicalJson((*parsed)["row"]))) != line)
+      return Bad(head.seq, number, Why(*parsed, head, next));
     head = next;
   }
 }

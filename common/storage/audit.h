@@ -1,4 +1,5 @@
-// Checks an exported chain (docs/protocol.md, "The audit log"); AuditLine and AuditEnd in common/turn/reply.h write one.
+// Checks an exported chain (docs/protocol.md, "The audit log"); AuditLine and AuditEnd in common/turn/reply.h write
+// one.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 namespace consilium {
 
 struct AuditVerdict {
-  std::uint64_t rows = 0;           // That verified, up to the first bad one.
+  std::uint64_t rows = 0;  // That verified, up to the first bad one.
   bool valid = false;
   std::uint64_t first_bad_row = 0;  // Line number in the file, from 1; 0 when valid.
   std::string reason;               // "" when valid.

@@ -75,7 +75,7 @@ Status FileBlobs::SyncDirectory() const {
 bool FileBlobs::Has(const Digest& root) const { return access(PathOf(root).c_str(), F_OK) == 0; }
 
 Result<std::uint64_t> FileBlobs::Size(const Digest& root) const {
-  struct stat info {};
+  struct stat info{};
   const std::filesystem::path path = PathOf(root);
   if (stat(path.c_str(), &info) != 0) return std::unexpected(IoError("look at", path));
   return static_cast<std::uint64_t>(info.st_size);
@@ -125,9 +125,9 @@ Result<std::shared_ptr<FileBlobs::Partial>> FileBlobs::PartialOf(const BlobWrite
   made->total = write.total;
   made->file.fd = open(made->path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   // Reserves the space, so that a full disk is found at the first chunk and not at the last.
-  const bool sized = made->file.fd >= 0 && (write.total == 0 ||
-                                            fallocate(made->file.fd, 0, 0, static_cast<off_t>(write.total)) == 0 ||
-                                            (errno == EOPNOTSUPP && ftruncate(made->file.fd, static_cast<off_t>(write.total)) == 0));
+  const bool sized =
+      made->file.fd >= 0 && (write.total == 0 || fallocate(made->file.fd, 0, 0, static_cast<off_t>(write.total)) == 0 ||
+                             (errno == EOPNOTSUPP && ftruncate(made->file.fd, static_cast<off_t>(write.total)) == 0));
   if (!sized) {
     Error error = IoError("make room for", made->path);
     unlink(made->path.c_str());
@@ -146,7 +146,8 @@ Status FileBlobs::Write(const BlobWrite& write) {
   if (Has(write.root)) return {};
   const std::shared_ptr<Partial> partial = TRY(PartialOf(write));
   if (partial->total != write.total) {
-    return Fail(Code::kInvalid, fmt::format("blob {} has {} bytes, not {}", write.root.Hex(), partial->total, write.total));
+    return Fail(Code::kInvalid,
+                fmt::format("blob {} has {} bytes, not {}", write.root.Hex(), partial->total, write.total));
   }
   TRY(WriteAt(partial->file.fd, write.offset, write.bytes, partial->path));
   // Starts the disk now, so that Seal waits for the last chunk only.
@@ -168,10 +169,11 @@ Status FileBlobs::Seal(const Digest& root) {
     if (Has(root)) return {};
     return Fail(Code::kNotFound, fmt::format("blob {} was never written", root.Hex()));
   }
-  struct stat info {};
+  struct stat info{};
   if (fstat(partial->file.fd, &info) != 0) return std::unexpected(IoError("look at", partial->path));
   if (static_cast<std::uint64_t>(info.st_size) != partial->total) {
-    return Fail(Code::kCorrupt, fmt::format("{} has {} bytes instead of {}", partial->path.string(), info.st_size, partial->total));
+    return Fail(Code::kCorrupt,
+                fmt::format("{} has {} bytes instead of {}", partial->path.string(), info.st_size, partial->total));
   }
   if (fsync(partial->file.fd) != 0 || rename(partial->path.c_str(), PathOf(root).c_str()) != 0) {
     return std::unexpected(IoError("seal", partial->path));

@@ -186,8 +186,10 @@ struct Database::Impl {
       return Fail(Code::kCorrupt, fmt::format("{} is a database of another program; move it away", file.string()));
     }
     if (version != kVersion) {
-      return Fail(Code::kRefused, fmt::format("{} has format {}, this program reads format {}; install the version that "
-                                              "wrote it, or put back an older backup", file.string(), version, kVersion));
+      return Fail(Code::kRefused,
+                  fmt::format("{} has format {}, this program reads format {}; install the version that "
+                              "wrote it, or put back an older backup",
+                              file.string(), version, kVersion));
     }
     return {};
   }
@@ -213,7 +215,8 @@ struct Database::Impl {
 
   Status Apply(const PutState& put) const {
     Statement query(statements[kPut]);
-    if (query.Bind(put.core).Bind(put.key).Bind(put.blob).Step() != SQLITE_DONE) return std::unexpected(Failed("write"));
+    if (query.Bind(put.core).Bind(put.key).Bind(put.blob).Step() != SQLITE_DONE)
+      return std::unexpected(Failed("write"));
     return {};
   }
   Status Apply(const EraseState& erase) const {
@@ -224,9 +227,10 @@ struct Database::Impl {
   Status Apply(const AppendChain& append) const {
     const ChainHead stored = TRY(Head(append.name));
     if (stored != append.before) {
-      return Fail(Code::kCorrupt, fmt::format("{}: chain {} ends at row {}, but row {} was to follow row {} or another "
-                                              "content of it", file.string(), append.name, stored.seq,
-                                              append.before.seq + 1, append.before.seq));
+      return Fail(Code::kCorrupt,
+                  fmt::format("{}: chain {} ends at row {}, but row {} was to follow row {} or another "
+                              "content of it",
+                              file.string(), append.name, stored.seq, append.before.seq + 1, append.before.seq));
     }
     const ChainHead next = ChainNext(stored, append.row);
     Statement query(statements[kAppend]);

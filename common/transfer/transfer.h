@@ -31,9 +31,10 @@ class Inbox {
   // `blob` passed CheckBlob and is not inline.
   void Start(const PeerKey& peer, const Blob& blob);
   void Cancel(const Digest& root);
-  // Verifies. kProtocol: uncredited, unknown, wrong leaf; the owner closes the session, and until OnPeerConnected nothing
-  // more is asked of this peer. On success `write` has the bytes to store and `complete` says that the blob is whole: the
-  // owner seals it. What was pulled before Cancel may still arrive: `write.bytes` is then empty, nothing to store.
+  // Verifies. kProtocol: uncredited, unknown, wrong leaf; the owner closes the session, and until OnPeerConnected
+  // nothing more is asked of this peer. On success `write` has the bytes to store and `complete` says that the blob is
+  // whole: the owner seals it. What was pulled before Cancel may still arrive: `write.bytes` is then empty, nothing to
+  // store.
   struct Taken {
     BlobWrite write;
     bool complete = false;
@@ -54,7 +55,7 @@ class Inbox {
     std::set<PeerKey> peers;
     std::vector<bool> confirmed;
     std::uint32_t confirmed_leaves = 0;
-    std::uint32_t frontier = 0;  // No leaf below it is missing and unasked.
+    std::uint32_t frontier = 0;                                         // No leaf below it is missing and unasked.
     std::map<std::uint32_t, std::pair<PeerKey, std::uint32_t>> flying;  // first -> (peer, count)
   };
   using Credit = std::tuple<PeerKey, Digest, std::uint32_t, std::uint32_t>;  // peer, root, first, count
@@ -75,9 +76,9 @@ class Outbox {
  public:
   // `peer` may pull this blob from now on.
   void Serve(const Digest& root, std::uint64_t bytes, const PeerKey& peer);
-  void Stop(const Digest& root);                        // For every peer.
-  // kProtocol: never served to this peer, or outside the blob. kNotFound: no longer served (the pull crossed with Stop);
-  // the owner ignores it.
+  void Stop(const Digest& root);  // For every peer.
+  // kProtocol: never served to this peer, or outside the blob. kNotFound: no longer served (the pull crossed with
+  // Stop); the owner ignores it.
   Result<SendChunk> OnPull(const PeerKey& peer, const Pull& pull);
   [[nodiscard]] std::uint64_t PulledBytes(const Digest& root, const PeerKey& peer) const;  // Highest end asked for.
 

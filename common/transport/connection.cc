@@ -14,15 +14,16 @@ using transport::Context;
 using transport::Message;
 using transport::Socket;
 
-constexpr int kWatched = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-                         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+constexpr int kWatched = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED |
+                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
 
 // Uniform in [0, bound): hospitals that lost the coordinator together do not come back together.
 Duration Jitter(Duration bound) {
   std::uint64_t random = 0;
   RandomBytes({reinterpret_cast<std::uint8_t*>(&random), sizeof random});
-  return Duration(static_cast<Duration::rep>(random % static_cast<std::uint64_t>(std::max<Duration::rep>(bound.count(), 1))));
+  return Duration(
+      static_cast<Duration::rep>(random % static_cast<std::uint64_t>(std::max<Duration::rep>(bound.count(), 1))));
 }
 
 }  // namespace
@@ -37,10 +38,10 @@ struct Connection::Impl {
   std::unique_ptr<Context> context = std::make_unique<Context>(1);
   Socket dealer, monitor;
   Phase phase = Phase::kWaiting;
-  Instant until;        // Waiting: dials then. Dialling: gives up then.
-  Instant since;        // Up: since when.
-  bool heard = false;   // A frame came in this session.
-  Duration bound;       // Of the next delay.
+  Instant until;       // Waiting: dials then. Dialling: gives up then.
+  Instant since;       // Up: since when.
+  bool heard = false;  // A frame came in this session.
+  Duration bound;      // Of the next delay.
   std::uint64_t dialled = 0;
   bool tcp = false;     // This attempt got as far as a TCP connection.
   std::string failure;  // Why this attempt fails, as far as it is known.
@@ -50,10 +51,14 @@ struct Connection::Impl {
   std::vector<Event> events;
 
   explicit Impl(const ConnectionOptions& given)
-      : options(given), key(CurveKey::FromSecret(given.key->secret())), until(BootClock::now()), bound(given.first_retry) {
+      : options(given),
+        key(CurveKey::FromSecret(given.key->secret())),
+        until(BootClock::now()),
+        bound(given.first_retry) {
     options.key = nullptr;
   }
-  // An I/O thread that waits for a dead name server would hold up the end of the process for as long; it is left behind.
+  // An I/O thread that waits for a dead name server would hold up the end of the process for as long; it is left
+  // behind.
   ~Impl() {
     Close(transport::kLinger);
     auto ended = std::make_shared<std::promise<void>>();
@@ -126,7 +131,8 @@ struct Connection::Impl {
       case ZMQ_EVENT_DISCONNECTED:
       case ZMQ_EVENT_CLOSED:
         if (phase == Phase::kUp) return End(now, "closed");
-        if (phase == Phase::kDialling) return End(now, !failure.empty() ? failure : tcp ? "closed in the handshake" : "no answer");
+        if (phase == Phase::kDialling)
+          return End(now, !failure.empty() ? failure : tcp ? "closed in the handshake" : "no answer");
         break;
       default:
         break;
@@ -138,7 +144,8 @@ struct Connection::Impl {
     for (std::size_t count = 0; count < most && bytes < transport::kReceiveBytes; ++count) {
       Message body;
       if (!body.Receive(dealer.handle(), ZMQ_DONTWAIT)) return;
-      if (phase == Phase::kDialling) OnMonitor({ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0}, now);  // Its event is still on the way.
+      if (phase == Phase::kDialling)
+        OnMonitor({ZMQ_EVENT_HANDSHAKE_SUCCEEDED, 0}, now);  // Its event is still on the way.
       if (body.more()) return End(now, "a message of several parts");
       heard = true;
       bytes += body.size();

@@ -11,7 +11,7 @@
 namespace consilium {
 
 struct ConnectionOptions {
-  std::string endpoint;  // "tcp://HOST:PORT"
+  std::string endpoint;           // "tcp://HOST:PORT"
   const CurveKey* key = nullptr;  // This node's; read during Start only.
   TransportKey server_key;
   Duration connect_timeout = std::chrono::seconds(10);
@@ -24,8 +24,9 @@ struct ConnectionOptions {
 
 class Connection : public Link {
  public:
-  // kInvalid when the endpoint is no tcp:// address. Whether anybody answers is told by events: PeerConnected{server_key},
-  // PeerLost{server_key, "closed" | "key refused" | "no answer" | ...}, the latter once a failed attempt.
+  // kInvalid when the endpoint is no tcp:// address. Whether anybody answers is told by events:
+  // PeerConnected{server_key}, PeerLost{server_key, "closed" | "key refused" | "no answer" | ...}, the latter once a
+  // failed attempt.
   static Result<std::unique_ptr<Connection>> Start(const ConnectionOptions& options);
   ~Connection() override;
 
@@ -34,7 +35,7 @@ class Connection : public Link {
   std::vector<Event> Receive(std::size_t most, Instant now) override;
   void Transmit(const Send& send) override;
   void Transmit(const SendChunk& chunk, const BlobStore& blobs) override;
-  void Admit(const std::set<PeerKey>& keys) override;  // A node admits nobody: does nothing.
+  void Admit(const std::set<PeerKey>& keys) override;                        // A node admits nobody: does nothing.
   void Disconnect(const PeerKey& peer, const std::string& reason) override;  // Then dials again.
   void Stop() override;
 

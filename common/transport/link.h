@@ -10,7 +10,7 @@
 namespace consilium {
 
 inline constexpr std::size_t kMaxFrameBytes = 2 << 20;  // A larger frame closes the session that sent it.
-inline constexpr std::size_t kPeerQueue = 64;           // Frames waiting for a slow peer; one more and its session closes.
+inline constexpr std::size_t kPeerQueue = 64;  // Frames waiting for a slow peer; one more and its session closes.
 
 class Link {
  public:

@@ -22,8 +22,8 @@ constexpr std::string_view kMonitor = "inproc://monitor";
 // A refusal sent in the same turn as a disconnect should still get out.
 constexpr Duration kGraceOfDisconnect = std::chrono::milliseconds(200);
 
-// Routing ids that ROUTER makes are a zero byte and a counter from a random start, which no peer is told and which is not
-// used twice; so an id names one connection for ever. ZeroMQ lets nobody set an id that begins with zero.
+// Routing ids that ROUTER makes are a zero byte and a counter from a random start, which no peer is told and which is
+// not used twice; so an id names one connection for ever. ZeroMQ lets nobody set an id that begins with zero.
 std::optional<std::uint32_t> CounterOf(ByteView routing_id) {
   if (routing_id.size() != 5 || routing_id[0] != 0) return std::nullopt;
   return std::uint32_t{routing_id[1]} << 24 | std::uint32_t{routing_id[2]} << 16 | std::uint32_t{routing_id[3]} << 8 |
@@ -39,7 +39,7 @@ struct Session {
   bool seen = false;
   std::uint32_t counter = 0;  // Of the newest connection of this key.
   int descriptor = -1;
-  bool up = false;            // False: everything that still comes by this connection is ignored.
+  bool up = false;  // False: everything that still comes by this connection is ignored.
   std::deque<Message> queue;
   std::size_t queued_bytes = 0;
 };
@@ -74,8 +74,8 @@ struct Listener::Impl {
     Owner owner;
   };
   std::vector<Closing> closings;
-  std::vector<Event> events;    // Made between two calls of Receive.
-  bool waiting = false;         // Some queue has frames.
+  std::vector<Event> events;  // Made between two calls of Receive.
+  bool waiting = false;       // Some queue has frames.
   Instant next_flush;
 
   ~Impl() { Close(); }
@@ -103,9 +103,12 @@ struct Listener::Impl {
     monitor = transport::Watch(context, router, std::string(kMonitor), ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
     if (!options.endpoint.starts_with("tcp://") || zmq_bind(router.handle(), options.endpoint.c_str()) != 0) {
       const int code = options.endpoint.starts_with("tcp://") ? errno : EINVAL;
-      return Fail(code == EADDRINUSE ? Code::kConflict : code == EINVAL || code == ENODEV ? Code::kInvalid : Code::kIo,
+      return Fail(code == EADDRINUSE                 ? Code::kConflict
+                  : code == EINVAL || code == ENODEV ? Code::kInvalid
+                                                     : Code::kIo,
                   fmt::format("cannot listen on {}: {}; write `listen` as tcp://ADDRESS:PORT with an address of this "
-                              "machine and a free port", options.endpoint, zmq_strerror(code)));
+                              "machine and a free port",
+                              options.endpoint, zmq_strerror(code)));
     }
     char bound[256] = {};
     std::size_t size = sizeof bound;
@@ -291,7 +294,9 @@ struct Listener::Impl {
     zap->Admit(keys);
     for (auto& [peer, session] : sessions) {
       if (keys.contains(peer)) continue;
-      if (session.up) Log(LogLevel::kInfo, "session_closed", {{"key", peer.Hex().substr(0, 16)}, {"reason", "not admitted any more"}});
+      if (session.up)
+        Log(LogLevel::kInfo, "session_closed",
+            {{"key", peer.Hex().substr(0, 16)}, {"reason", "not admitted any more"}});
       Lose(peer, &session, "not admitted any more");
       CutOwned(peer, session);
     }

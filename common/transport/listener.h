@@ -1,7 +1,7 @@
 // The coordinator's side: one port for all hospitals (ROUTER, CURVE, ZAP).
 //
-// A peer is the key that ZAP authenticated, never a routing id: only routing ids that this socket made are accepted, the
-// newest one of a key is its session, and everything else that comes under the key is ignored.
+// A peer is the key that ZAP authenticated, never a routing id: only routing ids that this socket made are accepted,
+// the newest one of a key is its session, and everything else that comes under the key is ignored.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@
 namespace consilium {
 
 struct ListenerOptions {
-  std::string endpoint;                    // "tcp://127.0.0.1:7800"; port 0 takes a free one.
-  const CurveKey* key = nullptr;           // Read during Start only.
+  std::string endpoint;           // "tcp://127.0.0.1:7800"; port 0 takes a free one.
+  const CurveKey* key = nullptr;  // Read during Start only.
   Duration handshake = std::chrono::seconds(5);
   Duration heartbeat = std::chrono::seconds(10);
   Duration heartbeat_timeout = std::chrono::seconds(30);

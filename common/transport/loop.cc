@@ -28,7 +28,8 @@ Status Persist(const TurnResult& result, Storage& storage, BlobStore& blobs) {
   if (!result.transaction.empty()) TRY(storage.Commit(result.transaction));
   for (const Digest& root : result.blob_drops) {
     // A file too many does no harm.
-    if (const Status dropped = blobs.Drop(root); !dropped) Log(LogLevel::kWarning, "blob_not_dropped", {{"reason", dropped.error().what}});
+    if (const Status dropped = blobs.Drop(root); !dropped)
+      Log(LogLevel::kWarning, "blob_not_dropped", {{"reason", dropped.error().what}});
   }
   return {};
 }
@@ -170,7 +171,8 @@ struct Loop::Impl {
 
   std::vector<Event> NextEvents() {
     const std::size_t count = std::min(pending.size(), kMaxEventsPerTurn);
-    std::vector<Event> out(std::make_move_iterator(pending.begin()), std::make_move_iterator(pending.begin() + static_cast<std::ptrdiff_t>(count)));
+    std::vector<Event> out(std::make_move_iterator(pending.begin()),
+                           std::make_move_iterator(pending.begin() + static_cast<std::ptrdiff_t>(count)));
     pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
     return out;
   }
@@ -287,7 +289,7 @@ void OnStopSignal(int /*signal*/) {
 
 void InstallStopSignals(Loop* loop) {
   signalled = loop;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = OnStopSignal;
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, nullptr);

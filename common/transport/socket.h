@@ -14,11 +14,12 @@
 
 namespace consilium::transport {
 
-// Never blocks a peer's I/O thread for long and never holds more than the window of transfers (4 chunks) and its control.
+// Never blocks a peer's I/O thread for long and never holds more than the window of transfers (4 chunks) and its
+// control.
 inline constexpr int kHighWaterMark = 16;
-inline constexpr int kLinger = 500;  // ms
-inline constexpr std::size_t kQueueBytes = 8 << 20;          // For one slow peer, beside Link's limit by count.
-inline constexpr std::size_t kReceiveBytes = 32 << 20;       // One turn takes no more than this.
+inline constexpr int kLinger = 500;                     // ms
+inline constexpr std::size_t kQueueBytes = 8 << 20;     // For one slow peer, beside Link's limit by count.
+inline constexpr std::size_t kReceiveBytes = 32 << 20;  // One turn takes no more than this.
 inline constexpr Duration kRetrySend = std::chrono::milliseconds(5);
 
 class Context {
@@ -168,7 +169,8 @@ inline void Configure(Socket& socket, Duration handshake, Duration heartbeat, Du
 }
 // One frame made of a chunk's head and its part of a blob.
 inline Result<Message> ChunkMessage(const SendChunk& chunk, const BlobStore& blobs) {
-  if (chunk.head.size() + chunk.length > kMaxFrameBytes) return Fail(Code::kInvalid, "the chunk is larger than a frame");
+  if (chunk.head.size() + chunk.length > kMaxFrameBytes)
+    return Fail(Code::kInvalid, "the chunk is larger than a frame");
   Message message(chunk.head.size() + chunk.length);
   std::ranges::copy(chunk.head, message.span().begin());
   TRY(blobs.Read(chunk.root, chunk.offset, message.span().subspan(chunk.head.size())));

@@ -44,7 +44,8 @@ void Zap::Release() {
 }
 
 bool Zap::Allows(Request& request) {
-  if (request.frames.size() != 7 || request.At(0) != "1.0" || request.At(2) != kZapDomain || request.At(5) != "CURVE") return false;
+  if (request.frames.size() != 7 || request.At(0) != "1.0" || request.At(2) != kZapDomain || request.At(5) != "CURVE")
+    return false;
   const Result<PeerKey> key = PeerKey::From(View(request.credentials()));
   if (!key) return false;
   std::unique_lock lock(mutex_);
@@ -57,8 +58,10 @@ void Zap::LogRefusal(Request& request) {
   const Instant now = BootClock::now();
   ++unlogged_;
   if (now - logged_ < std::chrono::seconds(1)) return;
-  Log(LogLevel::kInfo, "key_refused", {{"key", Hex(View(request.credentials().substr(0, 8)))}, {"address", std::string(request.At(3))},
-                                       {"refusals", std::to_string(unlogged_)}});
+  Log(LogLevel::kInfo, "key_refused",
+      {{"key", Hex(View(request.credentials().substr(0, 8)))},
+       {"address", std::string(request.At(3))},
+       {"refusals", std::to_string(unlogged_)}});
   logged_ = now;
   unlogged_ = 0;
 }
@@ -69,7 +72,8 @@ void Zap::Serve() {
     const bool allowed = Allows(request);
     if (!allowed) LogRefusal(request);
     const std::string user = allowed ? Hex(View(request.credentials())) : "";
-    const std::string_view reply[] = {"1.0", request.At(1), allowed ? "200" : "400", allowed ? "OK" : "refused", user, ""};
+    const std::string_view reply[] = {"1.0", request.At(1), allowed ? "200" : "400", allowed ? "OK" : "refused", user,
+                                      ""};
     for (std::size_t i = 0; i < std::size(reply); ++i) {
       if (Message::Copy(View(reply[i])).Send(socket_.handle(), i + 1 < std::size(reply) ? ZMQ_SNDMORE : 0) != 0) break;
     }

@@ -5,9 +5,9 @@
 
 namespace consilium {
 
-std::string_view Name(Code code);    // "invalid"
+std::string_view Name(Code code);          // "invalid"
 Code CodeFromName(std::string_view name);  // kIo when unknown.
-int HttpStatus(Code code);           // 400, 403, ...
+int HttpStatus(Code code);                 // 400, 403, ...
 Reply JsonReply(std::uint64_t request, const Value& body, int status = 200);
 Reply TextReply(std::uint64_t request, std::string_view content_type, std::string_view text);
 Reply ErrorReply(std::uint64_t request, const Error& error);  // {"error": {"code", "message"}}

@@ -45,9 +45,9 @@ struct RequestReceived {
   std::uint64_t id = 0;
   std::string method, path;  // "GET", "/v1/studies"
   std::map<std::string, std::string> query;
-  std::string token;         // The bearer token, "" when none (a control socket needs none).
-  bool local = false;        // Came through the control socket or an exclusive lock.
-  Value body;                // Parsed JSON; null when empty.
+  std::string token;   // The bearer token, "" when none (a control socket needs none).
+  bool local = false;  // Came through the control socket or an exclusive lock.
+  Value body;          // Parsed JSON; null when empty.
 };
 using Event = std::variant<FrameReceived, PeerConnected, PeerLost, JobFinished, RequestReceived>;
 
@@ -106,8 +106,8 @@ struct TurnResult {
   std::vector<Reply> replies;
   std::optional<std::set<PeerKey>> admit;  // The whole set of keys that ZAP admits from now on.
   std::vector<Disconnect> disconnects;
-  std::optional<Instant> wake;             // Call Turn by then, even without events.
-  bool stop = false;                       // The core has drained after a stop request.
+  std::optional<Instant> wake;  // Call Turn by then, even without events.
+  bool stop = false;            // The core has drained after a stop request.
 };
 
 class Core {
@@ -142,7 +142,8 @@ class Storage {
   virtual Status Commit(const std::vector<Write>& writes) = 0;  // One transaction, durable on return.
   [[nodiscard]] virtual Result<Stored> Load() const = 0;
   // Rows first..last of a chain (seq from 1), for audits and releases; bounded by the caller.
-  [[nodiscard]] virtual Result<std::vector<Bytes>> Rows(const std::string& chain, std::uint64_t first, std::uint64_t last) const = 0;
+  [[nodiscard]] virtual Result<std::vector<Bytes>> Rows(const std::string& chain, std::uint64_t first,
+                                                        std::uint64_t last) const = 0;
 };
 
 }  // namespace consilium

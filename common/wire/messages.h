@@ -17,43 +17,43 @@ inline constexpr std::size_t kInlineBlob = 64 * 1024;        // Smaller blobs ri
 inline constexpr std::size_t kMaxMessage = 2 * 1024 * 1024;  // Any frame.
 inline constexpr std::uint64_t kMaxBlob = 4ULL << 30;
 inline constexpr std::size_t kMaxHospitals = 10000;
-inline constexpr std::size_t kMaxText = 128;            // Bytes of a name or a build.
-inline constexpr std::size_t kMaxStudyMarks = 4096;     // In one Hello.
-inline constexpr std::size_t kMaxRostersPerUpdate = 16; // More take several RosterUpdates.
-inline constexpr std::size_t kMaxInputs = 16;           // Of one query.
+inline constexpr std::size_t kMaxText = 128;             // Bytes of a name or a build.
+inline constexpr std::size_t kMaxStudyMarks = 4096;      // In one Hello.
+inline constexpr std::size_t kMaxRostersPerUpdate = 16;  // More take several RosterUpdates.
+inline constexpr std::size_t kMaxInputs = 16;            // Of one query.
 inline constexpr std::uint32_t kMaxChunkLeaves = 4;
 inline constexpr std::uint32_t kMaxHeartbeatMs = 600000;
 
 // Why a peer or a request is refused. An enum: no free text crosses a hospital's border.
 enum class Reason : std::uint16_t {
   kNone,
-  kVersion,           // No common protocol version.
-  kUnknownPeer,       // Key not in the roster.
+  kVersion,      // No common protocol version.
+  kUnknownPeer,  // Key not in the roster.
   kRevoked,
-  kBadToken,          // Unknown, spent or expired.
+  kBadToken,  // Unknown, spent or expired.
   kNameTaken,
-  kMalformed,         // Does not parse or breaks a limit.
+  kMalformed,  // Does not parse or breaks a limit.
   kBadSignature,
-  kWrongState,        // Not now.
+  kWrongState,  // Not now.
   kUnknownStudy,
-  kNotApproved,       // No officer here has approved the plan.
-  kRejected,          // An officer rejected it.
-  kPolicy,            // The site's policy forbids it.
+  kNotApproved,  // No officer here has approved the plan.
+  kRejected,     // An officer rejected it.
+  kPolicy,       // The site's policy forbids it.
   kTooFewHospitals,
   kTooFewPatients,
-  kDataUnfit,         // The data set is absent or does not fit the plan's schema.
-  kBudget,            // Attempts or privacy budget used up.
-  kStaleAttempt,      // At or below an attempt already joined.
-  kContext,           // Another context under a number already used.
-  kCohort,            // Not in it, or not as the roster says.
-  kQueryNotDerived,   // Not a query that the plan and the answers give.
-  kChain,             // A release that does not continue the chain.
-  kLocked,            // The ledger is in doubt; an officer must unlock.
-  kDeadline,          // Did not arrive in time.
-  kQuorum,            // Below the quorum.
+  kDataUnfit,        // The data set is absent or does not fit the plan's schema.
+  kBudget,           // Attempts or privacy budget used up.
+  kStaleAttempt,     // At or below an attempt already joined.
+  kContext,          // Another context under a number already used.
+  kCohort,           // Not in it, or not as the roster says.
+  kQueryNotDerived,  // Not a query that the plan and the answers give.
+  kChain,            // A release that does not continue the chain.
+  kLocked,           // The ledger is in doubt; an officer must unlock.
+  kDeadline,         // Did not arrive in time.
+  kQuorum,           // Below the quorum.
   kOffline,
-  kAborted,           // By the researcher.
-  kFailedHere,        // The computation failed at this hospital.
+  kAborted,     // By the researcher.
+  kFailedHere,  // The computation failed at this hospital.
   kBusy,
   kShuttingDown,
 };
@@ -68,8 +68,8 @@ struct Blob {
   Bytes content;
   bool operator==(const Blob&) const = default;
 };
-Blob InlineBlob(ByteView content);                                  // CHECKs the size.
-Status CheckBlob(const Blob& blob);                                 // Root over content or leaves, count of leaves, limits.
+Blob InlineBlob(ByteView content);   // CHECKs the size.
+Status CheckBlob(const Blob& blob);  // Root over content or leaves, count of leaves, limits.
 
 struct StudyMark {  // Where a hospital is in a study.
   StudyId study;
@@ -92,7 +92,7 @@ struct Welcome {
   std::uint16_t version = kVersionHigh;
   std::string build, federation;
   std::uint64_t rosters = 0;
-  bool enrolled = false;        // In the roster; false while `hospital confirm` is awaited.
+  bool enrolled = false;  // In the roster; false while `hospital confirm` is awaited.
   std::uint32_t heartbeat_ms = 10000;
   bool operator==(const Welcome&) const = default;
 };
@@ -138,11 +138,11 @@ struct PlanVerdict {
 struct Invite {
   StudyId study;
   std::uint32_t round = 0, attempt = 0, slot = 0;
-  Blob query;                        // Canonical bytes.
-  std::vector<std::uint32_t> cohort; // U, roster numbers ascending.
-  Digest roster;                     // H of the roster that numbers them.
-  Digest last_release;               // H of the study's last Release envelope; zero before the first.
-  std::vector<Blob> inputs;          // What params["inputs"] names.
+  Blob query;                         // Canonical bytes.
+  std::vector<std::uint32_t> cohort;  // U, roster numbers ascending.
+  Digest roster;                      // H of the roster that numbers them.
+  Digest last_release;                // H of the study's last Release envelope; zero before the first.
+  std::vector<Blob> inputs;           // What params["inputs"] names.
   std::uint32_t time_left_ms = 0;
   bool operator==(const Invite&) const = default;
 };
@@ -167,7 +167,8 @@ struct Pull {
   std::uint32_t first = 0, count = 0;
   bool operator==(const Pull&) const = default;
 };
-// sender -> receiver: unsigned; each leaf is checked against its hash. Travels as u32 LE head length | head | raw bytes.
+// sender -> receiver: unsigned; each leaf is checked against its hash. Travels as u32 LE head length | head | raw
+// bytes.
 struct Chunk {
   Digest root;
   std::uint32_t first = 0, count = 0;
@@ -189,16 +190,16 @@ struct Absence {
 // coordinator -> all: R6. The chain of a study's releases binds all to one model.
 struct Release {
   StudyId study;
-  std::uint32_t seq = 0;             // From 1.
+  std::uint32_t seq = 0;  // From 1.
   std::uint32_t round = 0, attempt = 0;
-  Digest previous;                   // H of the previous Release envelope; zero for the first.
-  Digest query;                      // H(query)
-  Digest answer;                     // AnswerDigest
+  Digest previous;  // H of the previous Release envelope; zero for the first.
+  Digest query;     // H(query)
+  Digest answer;    // AnswerDigest
   std::vector<std::uint32_t> survivors;
-  std::vector<Absence> absent;       // Approved hospitals that are not in the sum, and why.
-  Digest transcript;                 // H over the receipted roots, ascending.
-  Blob model;                        // The next model's parameters; empty blob when the algorithm has none.
-  bool last = false;                 // The study is complete with this release.
+  std::vector<Absence> absent;  // Approved hospitals that are not in the sum, and why.
+  Digest transcript;            // H over the receipted roots, ascending.
+  Blob model;                   // The next model's parameters; empty blob when the algorithm has none.
+  bool last = false;            // The study is complete with this release.
   bool operator==(const Release&) const = default;
 };
 // coordinator -> node: the attempt is over without an answer.   node -> coordinator: this attempt cannot go on here.
@@ -209,7 +210,8 @@ struct Abandon {
   bool operator==(const Abandon&) const = default;
 };
 enum class Phase : std::uint8_t { kIdle, kComputing, kOffering, kUploading, kWaiting };
-// Both ways, every heartbeat_ms, and from a node whenever its phase changes. Phase and bytes only: never patients or metrics.
+// Both ways, every heartbeat_ms, and from a node whenever its phase changes. Phase and bytes only: never patients or
+// metrics.
 struct Heartbeat {
   Phase phase = Phase::kIdle;
   StudyId study;
@@ -234,8 +236,8 @@ struct Later {
   bool operator==(const Later&) const = default;
 };
 
-using Message = std::variant<Hello, Welcome, Refused, Enroll, RosterUpdate, PlanOffer, PlanVerdict, Invite, Decline, Offer,
-                             Pull, Receipt, Release, Abandon, Heartbeat, StudyState, Later>;
+using Message = std::variant<Hello, Welcome, Refused, Enroll, RosterUpdate, PlanOffer, PlanVerdict, Invite, Decline,
+                             Offer, Pull, Receipt, Release, Abandon, Heartbeat, StudyState, Later>;
 std::string_view KindName(const Message& message);  // The wire kind's name: "Hello", "Roster", ...
 
 }  // namespace consilium

@@ -1,5 +1,5 @@
-// What the daemons keep (schemas/storage.capnp): structs and their codec. Audit rows are canonical JSON instead, so that
-// an exported log verifies with any JSON tool.
+// What the daemons keep (schemas/storage.capnp): structs and their codec. Audit rows are canonical JSON instead, so
+// that an exported log verifies with any JSON tool.
 #pragma once
 
 #include <map>
@@ -24,15 +24,15 @@ struct RoundRecord {
 };
 // coordinator: one study.
 struct StudyRecord {
-  Bytes plan;                         // Canonical.
+  Bytes plan;  // Canonical.
   StudyPhase phase = StudyPhase::kAwaitingConsent;
   Reason reason = Reason::kNone;
-  std::uint32_t attempts = 0;         // Attempts begun.
+  std::uint32_t attempts = 0;  // Attempts begun.
   std::uint32_t releases = 0;
-  Digest last_release;                // H of the last Release envelope.
-  Bytes release_frame;                // The last Release as sent, to repeat it.
+  Digest last_release;  // H of the last Release envelope.
+  Bytes release_frame;  // The last Release as sent, to repeat it.
   AlgorithmState algorithm;
-  std::optional<RoundRecord> open;    // The attempt in flight.
+  std::optional<RoundRecord> open;                // The attempt in flight.
   std::map<std::uint32_t, PlanVerdict> verdicts;  // By roster number.
   std::int64_t submitted_ms = 0, ended_ms = 0;    // Wall.
   bool operator==(const StudyRecord&) const = default;
@@ -48,15 +48,15 @@ struct ParticipantRecord {
   Digest pinned_roster;
   StudyPhase phase = StudyPhase::kAwaitingConsent;
   Reason reason = Reason::kNone;
-  std::uint32_t last_attempt = 0;     // Joined and committed.
+  std::uint32_t last_attempt = 0;  // Joined and committed.
   std::uint32_t last_round = 0;
-  Digest context;                     // ctx of last_attempt.
-  Blob contribution;                  // Inline when small, else in the blob store; bytes 0 when none is kept.
+  Digest context;     // ctx of last_attempt.
+  Blob contribution;  // Inline when small, else in the blob store; bytes 0 when none is kept.
   std::uint32_t releases = 0;
   Digest last_release;
-  Blob model;                         // Of the last release.
-  Bytes results;                      // Canonical JSON of the hospital's own figures; never leaves.
-  Bytes last_query;                   // Canonical; the last "train" query joined, for the results at the end.
+  Blob model;        // Of the last release.
+  Bytes results;     // Canonical JSON of the hospital's own figures; never leaves.
+  Bytes last_query;  // Canonical; the last "train" query joined, for the results at the end.
   bool reserved = false;
   bool operator==(const ParticipantRecord&) const = default;
 };
@@ -68,7 +68,7 @@ struct LedgerRow {
   enum class Kind : std::uint8_t { kReserve, kCommit, kRelease } kind = Kind::kReserve;
   StudyId study;
   std::uint32_t first_attempt = 0, last_attempt = 0;
-  std::string mechanism;   // "none": no differential privacy. Others come with the accountant.
+  std::string mechanism;  // "none": no differential privacy. Others come with the accountant.
   double q = 0, z = 0;
   std::int64_t wall_ms = 0;
   bool operator==(const LedgerRow&) const = default;

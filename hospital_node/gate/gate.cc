@@ -9,7 +9,9 @@
 namespace consilium::node {
 namespace {
 
-bool Contains(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+bool Contains(const std::vector<std::string>& list, std::string_view word) {
+  return std::ranges::find(list, word) != list.end();
+}
 
 // The kinds of query that a plan can ask.
 std::vector<std::string> KindsOf(const Plan& plan) {
@@ -38,7 +40,8 @@ Reason JudgeCohort(const Invitation& invitation, const SitePolicy& policy) {
 
 bool InputsGiven(const Invite& invite, const Query& query) {
   for (const auto& [name, root] : query.params["inputs"].AsObject()) {
-    const bool given = std::ranges::any_of(invite.inputs, [&](const Blob& blob) { return blob.root.Hex() == root.AsString(); });
+    const bool given =
+        std::ranges::any_of(invite.inputs, [&](const Blob& blob) { return blob.root.Hex() == root.AsString(); });
     if (!given) return false;
   }
   return invite.inputs.size() <= query.params["inputs"].AsObject().size();
@@ -57,7 +60,8 @@ Reason JudgeBudget(const Invitation& invitation, const Ledger& ledger) {
 Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
   const Query& query = *invitation.query;
   const Plan& plan = *invitation.plan;
-  if (query.plan != invitation.invite->study || query.round != invitation.invite->round) return Reason::kQueryNotDerived;
+  if (query.plan != invitation.invite->study || query.round != invitation.invite->round)
+    return Reason::kQueryNotDerived;
   if (!Contains(policy.allowed_kinds, query.kind)) return Reason::kPolicy;
   if (!Contains(KindsOf(plan), query.kind) || query.release != ReleaseTo::kSum) return Reason::kQueryNotDerived;
   for (const Block& block : query.blocks) {
@@ -72,13 +76,16 @@ Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
 Status JudgePlan(const Plan& plan, const SitePolicy& policy) {
   for (const std::string& kind : KindsOf(plan)) {
     if (Contains(policy.allowed_kinds, kind)) continue;
-    return Fail(Code::kRefused, fmt::format("the plan asks queries of kind \"{}\", which this site's policy does not allow; to "
-                                            "allow them, add it to allowed_kinds in node.toml and restart", kind));
+    return Fail(Code::kRefused,
+                fmt::format("the plan asks queries of kind \"{}\", which this site's policy does not allow; to "
+                            "allow them, add it to allowed_kinds in node.toml and restart",
+                            kind));
   }
   if (!policy.allowed_researchers.empty() && !Contains(policy.allowed_researchers, plan.researcher)) {
-    return Fail(Code::kRefused, fmt::format("the plan's researcher is \"{}\", which this site's policy does not allow; to allow "
-                                            "this researcher, add the name to allowed_researchers in node.toml and restart",
-                                            plan.researcher));
+    return Fail(Code::kRefused,
+                fmt::format("the plan's researcher is \"{}\", which this site's policy does not allow; to allow "
+                            "this researcher, add the name to allowed_researchers in node.toml and restart",
+                            plan.researcher));
   }
   return {};
 }
@@ -94,13 +101,17 @@ Reason JudgeConsent(const ParticipantRecord& record) {
   }
   switch (record.phase) {
     case StudyPhase::kComplete:
-    case StudyPhase::kFailed: return Reason::kWrongState;
-    case StudyPhase::kAborted: return Reason::kAborted;
-    default: return Reason::kNone;
+    case StudyPhase::kFailed:
+      return Reason::kWrongState;
+    case StudyPhase::kAborted:
+      return Reason::kAborted;
+    default:
+      return Reason::kNone;
   }
 }
 
-Reason Judge(const Invitation& invitation, const ParticipantRecord& record, const SitePolicy& policy, const Ledger& ledger) {
+Reason Judge(const Invitation& invitation, const ParticipantRecord& record, const SitePolicy& policy,
+             const Ledger& ledger) {
   if (const Reason reason = JudgeConsent(record); reason != Reason::kNone) return reason;
   if (ledger.locked()) return Reason::kLocked;
   if (const Reason reason = JudgeCohort(invitation, policy); reason != Reason::kNone) return reason;
@@ -111,8 +122,8 @@ Reason Judge(const Invitation& invitation, const ParticipantRecord& record, cons
   return JudgeBudget(invitation, ledger);
 }
 
-Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const Digest& context, const SumClient& client,
-                          BlobStore* blobs) {
+Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const Digest& context,
+                          const SumClient& client, BlobStore* blobs) {
   EncodeReport report;
   Bytes words = TRY(Encode(query, raw, &report));
   client.Mask(words, 0);
@@ -130,15 +141,16 @@ Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const 
   return sealed;
 }
 
-std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite, const Query& query, std::int64_t wall_ms,
-                                      ParticipantRecord* record) {
+std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite, const Query& query,
+                                      std::int64_t wall_ms, ParticipantRecord* record) {
   record->last_attempt = invite.attempt;
   record->last_round = invite.round;
   record->context = sealed.context();
   record->contribution = sealed.vector();
   if (query.kind == "train") record->last_query = invite.query.content;
   if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
-  return LedgerRow{LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
+  return LedgerRow{
+      LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
 }
 
 std::optional<Offer> Gate::OfferOf(const StudyId& study, const ParticipantRecord& record) {

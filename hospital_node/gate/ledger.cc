@@ -16,7 +16,8 @@ Status EachRow(const Storage* storage, std::uint64_t rows, const std::function<S
   for (std::uint64_t first = 1; first <= rows; first += kRowsAtOnce) {
     const std::uint64_t last = std::min(rows, first + kRowsAtOnce - 1);
     const auto batch = TRY(storage->Rows(std::string(kLedgerChain), first, last));
-    if (batch.size() != last - first + 1) return Fail(Code::kCorrupt, fmt::format("rows {}..{} are not all there", first, last));
+    if (batch.size() != last - first + 1)
+      return Fail(Code::kCorrupt, fmt::format("rows {}..{} are not all there", first, last));
     for (const Bytes& row : batch) TRY(take(row));
   }
   return {};
@@ -51,7 +52,8 @@ void Ledger::Confirm(const StudyId& study, std::uint32_t last_attempt) {
   const Account* account = Find(study);
   const std::uint32_t committed = account == nullptr ? 0 : account->last_committed;
   if (committed == last_attempt) return;
-  Lock(fmt::format("study {}: the ledger's last attempt is {}, the study's record says {}", study.Hex(), committed, last_attempt));
+  Lock(fmt::format("study {}: the ledger's last attempt is {}, the study's record says {}", study.Hex(), committed,
+                   last_attempt));
 }
 
 const Ledger::Account* Ledger::Find(const StudyId& study) const {
@@ -71,7 +73,8 @@ AppendChain Ledger::Append(LedgerRow row) {
 
 Status Ledger::Take(const LedgerRow& row) {
   const auto bad = [&](std::string_view why) {
-    return Fail(Code::kCorrupt, fmt::format("study {}, attempts {}..{}: {}", row.study.Hex(), row.first_attempt, row.last_attempt, why));
+    return Fail(Code::kCorrupt, fmt::format("study {}, attempts {}..{}: {}", row.study.Hex(), row.first_attempt,
+                                            row.last_attempt, why));
   };
   if (row.first_attempt == 0 || row.last_attempt < row.first_attempt) return bad("an empty range");
   if (row.wall_ms < last_wall_ms_) return bad("dated before the row above it");
@@ -79,7 +82,8 @@ Status Ledger::Take(const LedgerRow& row) {
   Account& account = accounts_[row.study];
   switch (row.kind) {
     case LedgerRow::Kind::kReserve:
-      if (account.reserved != 0 || row.first_attempt != 1) return bad("reserved twice, or not from the first attempt on");
+      if (account.reserved != 0 || row.first_attempt != 1)
+        return bad("reserved twice, or not from the first attempt on");
       account.mechanism = row.mechanism;
       account.reserved = row.last_attempt;
       return {};
@@ -90,7 +94,8 @@ Status Ledger::Take(const LedgerRow& row) {
       account.last_committed = row.last_attempt;
       return {};
     case LedgerRow::Kind::kRelease:
-      if (account.released_from != 0 || row.last_attempt != account.reserved || row.first_attempt <= account.last_committed) {
+      if (account.released_from != 0 || row.last_attempt != account.reserved ||
+          row.first_attempt <= account.last_committed) {
         return bad("gives back what is not its to give back");
       }
       account.released_from = row.first_attempt;

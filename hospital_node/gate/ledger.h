@@ -1,6 +1,6 @@
-// The hospital's ledger: which attempts of which study were reserved, committed and released. It is a hash chain, rebuilt
-// from its rows at start; a chain that is broken, that goes back or that the records are ahead of is locked: nothing is
-// computed here until an officer has looked.
+// The hospital's ledger: which attempts of which study were reserved, committed and released. It is a hash chain,
+// rebuilt from its rows at start; a chain that is broken, that goes back or that the records are ahead of is locked:
+// nothing is computed here until an officer has looked.
 //
 //   RESERVE 1..T at approval -> COMMIT a..a with every attempt joined -> RELEASE of what was not used, at the end
 #pragma once
@@ -20,10 +20,10 @@ class Ledger {
  public:
   struct Account {  // Of one study.
     std::string mechanism;
-    std::uint32_t reserved = 0;        // Attempts 1..reserved.
-    std::uint32_t committed = 0;       // How many.
+    std::uint32_t reserved = 0;   // Attempts 1..reserved.
+    std::uint32_t committed = 0;  // How many.
     std::uint32_t last_committed = 0;
-    std::uint32_t released_from = 0;   // Attempts from here on were given back; 0 when none.
+    std::uint32_t released_from = 0;  // Attempts from here on were given back; 0 when none.
     [[nodiscard]] std::uint32_t released() const { return released_from == 0 ? 0 : reserved - released_from + 1; }
     [[nodiscard]] std::uint32_t available() const { return reserved - released(); }  // Attempts 1..available.
   };
@@ -31,8 +31,8 @@ class Ledger {
   // Rows 1..head.seq as stored. Whatever is wrong with them locks.
   static Ledger Load(const Storage* storage, const ChainHead& head);
 
-  // The records say that this study's last joined attempt is `last_attempt`; a ledger that knows of fewer (a restored copy)
-  // or more locks.
+  // The records say that this study's last joined attempt is `last_attempt`; a ledger that knows of fewer (a restored
+  // copy) or more locks.
   void Confirm(const StudyId& study, std::uint32_t last_attempt);
 
   [[nodiscard]] const Account* Find(const StudyId& study) const;

@@ -72,8 +72,8 @@ class StudyTest : public testing::Test {
                               .revoked = false});
       SignedRoster signed_next{Canonical(next), {}};
       signed_next.signatures.push_back(SignRoster(signed_next.roster, founder));
-      signed_next.signatures.push_back(
-          SignMembership(MembershipBytes("test", name, identity.verify_key(), next.members.back().transport, {}), identity));
+      signed_next.signatures.push_back(SignMembership(
+          MembershipBytes("test", name, identity.verify_key(), next.members.back().transport, {}), identity));
       EXPECT_TRUE(chain->Extend(signed_next).has_value());
     }
     return std::move(*chain);
@@ -133,10 +133,11 @@ class StudyTest : public testing::Test {
       raw.blocks.emplace_back(block.length, value);
     }
     const Bytes words = *Encode(query, raw, nullptr);
-    const Digest context = PlainContext("test", invite.roster, invite.study, invite.round, invite.attempt, HashOf(query),
-                                        invite.last_release, invite.cohort);
-    return {invite.study, invite.attempt, context,
-            words.size() <= kInlineBlob ? InlineBlob(words) : Blob{BlobRoot(words), words.size(), BlobLeaves(words), {}}};
+    const Digest context = PlainContext("test", invite.roster, invite.study, invite.round, invite.attempt,
+                                        HashOf(query), invite.last_release, invite.cohort);
+    return {
+        invite.study, invite.attempt, context,
+        words.size() <= kInlineBlob ? InlineBlob(words) : Blob{BlobRoot(words), words.size(), BlobLeaves(words), {}}};
   }
   void Upload(std::uint32_t number, double rows) {
     study_->OnOffer(number, Contribution(number, rows), now_);

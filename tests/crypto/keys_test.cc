@@ -104,9 +104,9 @@ TEST(Keys, GeneratedKeysDifferAndComeBackFromTheirSecrets) {
 }
 
 TEST(Keys, CurveKeysMatchRfc7748) {  // Section 6.1: Bob.
-  const CurveKey bob =
+  const CurveKey key =
       CurveKey::FromSecret(*FromHex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb"));
-  EXPECT_EQ(bob.public_key().Hex(), "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+  EXPECT_EQ(key.public_key().Hex(), "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
 }
 
 TEST(Keys, AFingerprintIsEightWordsOverBothKeysInOrder) {

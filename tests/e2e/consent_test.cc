@@ -36,7 +36,7 @@ TEST(Consent, ARejectedPlanRunsWithoutThatHospital) {
   federation.StartAll();
   const std::string study = federation.Submit({.rounds = 2, .minimum_hospitals = 2});
   ASSERT_TRUE(PlanArrived(&federation, 2, study));
-  EXPECT_EQ(federation.NodeJson(2, {"plan", "reject", "DIR", study, "--officer", "Dr. No"})["consent"].AsString(),
+  EXPECT_EQ(federation.NodeJson(2, {"plan", "reject", "DIR", study, "--officer", "officer-1"})["consent"].AsString(),
             "rejected");
   federation.Approve(0, study);
   federation.Approve(1, study);

@@ -294,7 +294,7 @@ void Federation::Approve(int i, const std::string& study) {
     return reply && reply->status == 200;
   })) << "the plan did not reach "
       << Name(i);
-  const Value answer = NodeJson(i, {"plan", "approve", "DIR", study, "--officer", "Dr. Test"});
+  const Value answer = NodeJson(i, {"plan", "approve", "DIR", study, "--officer", "officer-1"});
   EXPECT_EQ(answer["consent"].AsString(), "approved");
 }
 void Federation::ApproveAll(const std::string& study) {

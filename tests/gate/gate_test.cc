@@ -27,7 +27,7 @@ struct Case {
 
   Case() {
     plan.name = "p";
-    plan.researcher = "Dr A";
+    plan.researcher = "researcher-1";
     plan.minimum_hospitals = 2;
     plan.maximum_attempts = 10;
     invite.study.bytes.fill(7);
@@ -60,7 +60,8 @@ struct Case {
     if (reserved > 0) ledger.Append({LedgerRow::Kind::kReserve, invite.study, 1, reserved, "none", 0, 0, 1});
     if (released) ledger.Append(*released);
     if (locked) ledger.Confirm(invite.study, 99);
-    return Judge({&invite, &query, &plan, roster_known ? &named : nullptr, &current, pinned, number}, record, policy, ledger);
+    return Judge({&invite, &query, &plan, roster_known ? &named : nullptr, &current, pinned, number}, record, policy,
+                 ledger);
   }
 };
 
@@ -84,7 +85,9 @@ TEST(Judge, NothingIsComputedAfterTheEnd) {
   EXPECT_EQ(Spoilt([](Case& c) { c.record.phase = StudyPhase::kAborted; }), Reason::kAborted);
 }
 
-TEST(Judge, ALockedLedgerLetsNothingOut) { EXPECT_EQ(Spoilt([](Case& c) { c.locked = true; }), Reason::kLocked); }
+TEST(Judge, ALockedLedgerLetsNothingOut) {
+  EXPECT_EQ(Spoilt([](Case& c) { c.locked = true; }), Reason::kLocked);
+}
 
 TEST(Judge, TheCohortIsAscendingMembersWithThisHospitalAmongThem) {
   EXPECT_EQ(Spoilt([](Case& c) { c.roster_known = false; }), Reason::kCohort);
@@ -114,14 +117,24 @@ TEST(Judge, TooFewHospitalsForThePlanThePolicyOrAnybody) {
 TEST(Judge, TheQueryIsOneThatThePlanCanAskInThisRound) {
   EXPECT_EQ(Spoilt([](Case& c) { c.query.round = 4; }), Reason::kQueryNotDerived);
   EXPECT_EQ(Spoilt([](Case& c) { c.query.plan.bytes[0] ^= 1; }), Reason::kQueryNotDerived);
-  EXPECT_EQ(Spoilt([](Case& c) { c.query.kind = "dump"; c.policy.allowed_kinds.emplace_back("dump"); }), Reason::kQueryNotDerived);
+  EXPECT_EQ(Spoilt([](Case& c) {
+              c.query.kind = "dump";
+              c.policy.allowed_kinds.emplace_back("dump");
+            }),
+            Reason::kQueryNotDerived);
   EXPECT_EQ(Spoilt([](Case& c) { c.plan.task = Plan::Task::kDescribe; }), Reason::kQueryNotDerived);
   EXPECT_EQ(Spoilt([](Case& c) { c.query.release = ReleaseTo::kHospital; }), Reason::kQueryNotDerived);
   EXPECT_EQ(Spoilt([](Case& c) { c.plan.update_bound = 4; }), Reason::kQueryNotDerived);
   EXPECT_EQ(Spoilt([](Case& c) { c.query.blocks[0].sigma = 1; }), Reason::kQueryNotDerived);
-  EXPECT_EQ(Spoilt([](Case& c) { c.plan.standardize = "declared"; c.plan.impute = "constant"; c.query.kind = "describe"; }),
-            Reason::kQueryNotDerived) << "no moments are asked by such a plan";
-  EXPECT_EQ(Spoilt([](Case& c) { c.query.kind = "describe"; }), Reason::kNone) << "the moments of a federated standardisation";
+  EXPECT_EQ(Spoilt([](Case& c) {
+              c.plan.standardize = "declared";
+              c.plan.impute = "constant";
+              c.query.kind = "describe";
+            }),
+            Reason::kQueryNotDerived)
+      << "no moments are asked by such a plan";
+  EXPECT_EQ(Spoilt([](Case& c) { c.query.kind = "describe"; }), Reason::kNone)
+      << "the moments of a federated standardisation";
 }
 
 TEST(Judge, TheInputsAreThoseThatTheQueryNames) {
@@ -132,8 +145,8 @@ TEST(Judge, TheInputsAreThoseThatTheQueryNames) {
 
 TEST(Judge, TheSitesPolicyOverridesThePlan) {
   EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_kinds = {"describe"}; }), Reason::kPolicy);
-  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_researchers = {"Dr B"}; }), Reason::kPolicy);
-  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_researchers = {"Dr B", "Dr A"}; }), Reason::kNone);
+  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_researchers = {"researcher-2"}; }), Reason::kPolicy);
+  EXPECT_EQ(Spoilt([](Case& c) { c.policy.allowed_researchers = {"researcher-2", "researcher-1"}; }), Reason::kNone);
 }
 
 TEST(Judge, TheInvitationContinuesTheReleasesSeenHere) {
@@ -144,21 +157,23 @@ TEST(Judge, TheInvitationContinuesTheReleasesSeenHere) {
 TEST(Judge, AttemptsBeyondTheReservationAreRefused) {
   EXPECT_EQ(Spoilt([](Case& c) { c.invite.attempt = 10; }), Reason::kNone);
   EXPECT_EQ(Spoilt([](Case& c) { c.invite.attempt = 11; }), Reason::kBudget);
-  EXPECT_EQ(Spoilt([](Case& c) { c.released = LedgerRow{LedgerRow::Kind::kRelease, c.invite.study, 5, 10, "none", 0, 0, 1}; }),
+  EXPECT_EQ(Spoilt([](Case& c) {
+              c.released = LedgerRow{LedgerRow::Kind::kRelease, c.invite.study, 5, 10, "none", 0, 0, 1};
+            }),
             Reason::kBudget);
 }
 
 TEST(JudgePlan, SaysWhatThePolicyForbidsAndWhatToChange) {
   Plan plan;
-  plan.researcher = "Dr A";
+  plan.researcher = "researcher-1";
   EXPECT_TRUE(JudgePlan(plan, {}));
   const Status kinds = JudgePlan(plan, {.allowed_kinds = {"describe"}});
   ASSERT_FALSE(kinds);
   EXPECT_EQ(kinds.error().code, Code::kRefused);
   EXPECT_NE(kinds.error().what.find("allowed_kinds"), std::string::npos);
-  const Status researchers = JudgePlan(plan, {.allowed_researchers = {"Dr B"}});
+  const Status researchers = JudgePlan(plan, {.allowed_researchers = {"researcher-2"}});
   ASSERT_FALSE(researchers);
-  EXPECT_NE(researchers.error().what.find("Dr A"), std::string::npos);
+  EXPECT_NE(researchers.error().what.find("researcher-1"), std::string::npos);
   plan.task = Plan::Task::kDescribe;
   EXPECT_TRUE(JudgePlan(plan, {.allowed_kinds = {"describe"}}));
 }

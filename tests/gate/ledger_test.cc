@@ -13,11 +13,14 @@ StudyId Study(std::uint8_t n) {
   study.bytes.fill(n);
   return study;
 }
-LedgerRow Row(LedgerRow::Kind kind, std::uint8_t study, std::uint32_t first, std::uint32_t last, std::int64_t wall_ms = 5) {
+LedgerRow Row(LedgerRow::Kind kind, std::uint8_t study, std::uint32_t first, std::uint32_t last,
+              std::int64_t wall_ms = 5) {
   return {kind, Study(study), first, last, std::string(kNoMechanism), 0, 0, wall_ms};
 }
 LedgerRow Reserve(std::uint8_t study, std::uint32_t last) { return Row(LedgerRow::Kind::kReserve, study, 1, last); }
-LedgerRow Commit(std::uint8_t study, std::uint32_t attempt) { return Row(LedgerRow::Kind::kCommit, study, attempt, attempt); }
+LedgerRow Commit(std::uint8_t study, std::uint32_t attempt) {
+  return Row(LedgerRow::Kind::kCommit, study, attempt, attempt);
+}
 
 class LedgerTest : public testing::Test {
  protected:
@@ -95,9 +98,12 @@ TEST_F(LedgerTest, AnHonestChainOfRowsThatDoNotAddUpLocks) {
   EXPECT_TRUE(locks({Reserve(1, 3), Commit(1, 2), Commit(1, 2)})) << "twice";
   EXPECT_TRUE(locks({Reserve(1, 3), Commit(1, 2), Commit(1, 1)})) << "back";
   EXPECT_TRUE(locks({Reserve(1, 3), Reserve(1, 9)})) << "reserved twice";
-  EXPECT_TRUE(locks({Reserve(1, 3), Commit(1, 2), Row(LedgerRow::Kind::kRelease, 1, 2, 3)})) << "gives back what was used";
-  EXPECT_TRUE(locks({Reserve(1, 3), Row(LedgerRow::Kind::kRelease, 1, 1, 3), Commit(1, 1)})) << "uses what was given back";
-  EXPECT_TRUE(locks({Row(LedgerRow::Kind::kReserve, 1, 1, 3, 9), Row(LedgerRow::Kind::kCommit, 1, 1, 1, 8)})) << "dated back";
+  EXPECT_TRUE(locks({Reserve(1, 3), Commit(1, 2), Row(LedgerRow::Kind::kRelease, 1, 2, 3)}))
+      << "gives back what was used";
+  EXPECT_TRUE(locks({Reserve(1, 3), Row(LedgerRow::Kind::kRelease, 1, 1, 3), Commit(1, 1)}))
+      << "uses what was given back";
+  EXPECT_TRUE(locks({Row(LedgerRow::Kind::kReserve, 1, 1, 3, 9), Row(LedgerRow::Kind::kCommit, 1, 1, 1, 8)}))
+      << "dated back";
   EXPECT_FALSE(locks({Reserve(1, 3), Commit(1, 1), Commit(1, 3)}));
 }
 

@@ -17,12 +17,29 @@ const fs::path kRoot = CONSILIUM_SOURCE_DIR;
 
 // Arrows point from a higher level to a lower one, or stay within a folder: so there is no circle and no arrow upwards.
 const std::map<std::string, int> kLevels = {
-    {"common/base", 0},        {"common/crypto", 1},      {"common/settings", 1},         {"common/model", 2},
-    {"common/query", 2},       {"common/privacy", 3},     {"common/plan", 3},             {"common/algorithms", 4},
-    {"common/roster", 4},      {"common/wire", 5},        {"common/secagg", 6},           {"common/turn", 6},
-    {"common/transfer", 7},    {"common/storage", 7},     {"common/transport", 7},        {"common/http", 7},
-    {"hospital_node/data", 8}, {"hospital_node/training", 9}, {"hospital_node/queries", 10}, {"hospital_node/gate", 11},
-    {"coordinator", 12},       {"hospital_node", 12},     {"cli", 13},
+    {"common/base", 0},
+    {"common/crypto", 1},
+    {"common/settings", 1},
+    {"common/model", 2},
+    {"common/query", 2},
+    {"common/privacy", 3},
+    {"common/plan", 3},
+    {"common/algorithms", 4},
+    {"common/roster", 4},
+    {"common/wire", 5},
+    {"common/secagg", 6},
+    {"common/turn", 6},
+    {"common/transfer", 7},
+    {"common/storage", 7},
+    {"common/transport", 7},
+    {"common/http", 7},
+    {"hospital_node/data", 8},
+    {"hospital_node/training", 9},
+    {"hospital_node/queries", 10},
+    {"hospital_node/gate", 11},
+    {"coordinator", 12},
+    {"hospital_node", 12},
+    {"cli", 13},
 };
 
 // A library's headers are included behind its door only.
@@ -56,7 +73,8 @@ std::vector<Include> AllIncludes() {
       std::ifstream in(entry.path());
       for (std::string line; std::getline(in, line);) {
         std::smatch match;
-        if (std::regex_search(line, match, line_form)) all.push_back({file, FolderOf(file), match[2], match[1] == "\""});
+        if (std::regex_search(line, match, line_form))
+          all.push_back({file, FolderOf(file), match[2], match[1] == "\""});
       }
     }
   }
@@ -71,15 +89,18 @@ TEST(House, ArrowsPointDownwards) {
     const std::string target = FolderOf(include.target);
     ASSERT_TRUE(kLevels.contains(include.folder)) << include.file << " lies in a folder that has no level here";
     if (target == include.folder || target == "schemas") continue;  // Generated; a door of its own, below.
-    ASSERT_TRUE(kLevels.contains(target)) << include.file << " includes " << include.target << ", which has no level here";
+    ASSERT_TRUE(kLevels.contains(target))
+        << include.file << " includes " << include.target << ", which has no level here";
     EXPECT_LT(kLevels.at(target), kLevels.at(include.folder)) << include.file << " includes " << include.target;
   }
 }
 
 TEST(House, CoordinatorAndNodeNeverIncludeEachOther) {
   for (const Include& include : AllIncludes()) {
-    EXPECT_FALSE(include.folder.starts_with("coordinator") && include.target.starts_with("hospital_node")) << include.file;
-    EXPECT_FALSE(include.folder.starts_with("hospital_node") && include.target.starts_with("coordinator")) << include.file;
+    EXPECT_FALSE(include.folder.starts_with("coordinator") && include.target.starts_with("hospital_node"))
+        << include.file;
+    EXPECT_FALSE(include.folder.starts_with("hospital_node") && include.target.starts_with("coordinator"))
+        << include.file;
   }
 }
 
@@ -94,14 +115,17 @@ TEST(House, LibrariesStayBehindTheirDoors) {
 }
 
 TEST(House, CoresTouchNeitherDiskNorNetworkNorClock) {
-  const std::set<std::string> edges = {"main.cc", "daemon.cc", "daemon.h", "config.cc", "config.h", "workbench.cc", "workbench.h",
-                                       "commands.cc", "commands.h", "join.cc", "join.h", "control.cc", "control.h"};
+  const std::set<std::string> edges = {"main.cc",      "daemon.cc",   "daemon.h",    "config.cc",  "config.h",
+                                       "workbench.cc", "workbench.h", "commands.cc", "commands.h", "join.cc",
+                                       "join.h",       "control.cc",  "control.h"};
   const std::set<std::string> closed = {"common/storage", "common/transport", "common/http"};
   const std::set<std::string> closed_headers = {"thread", "mutex", "fstream", "random", "future", "condition_variable"};
   for (const Include& include : AllIncludes()) {
-    const bool application = include.folder == "coordinator" || include.folder == "hospital_node" || include.folder == "hospital_node/gate";
+    const bool application =
+        include.folder == "coordinator" || include.folder == "hospital_node" || include.folder == "hospital_node/gate";
     const bool pure = application || include.folder == "common/algorithms" || include.folder == "common/secagg" ||
-                      include.folder == "common/transfer" || include.folder == "common/turn" || include.folder == "common/query";
+                      include.folder == "common/transfer" || include.folder == "common/turn" ||
+                      include.folder == "common/query";
     if (!pure || edges.contains(fs::path(include.file).filename())) continue;
     EXPECT_FALSE(closed.contains(FolderOf(include.target))) << include.file << " includes " << include.target;
     EXPECT_FALSE(closed_headers.contains(include.target)) << include.file << " includes " << include.target;
@@ -116,7 +140,8 @@ TEST(House, CoresIterateOverNoHashMap) {
 
 // Compiles a snippet with the rules of the build; true when it is accepted.
 bool Compiles(const std::string& name, const std::string& body) {
-  const fs::path file = fs::temp_directory_path() / ("consilium_house_" + name + "_" + std::to_string(getpid()) + ".cc");
+  const fs::path file =
+      fs::temp_directory_path() / ("consilium_house_" + name + "_" + std::to_string(getpid()) + ".cc");
   std::ofstream(file) << body;
   const std::string command = std::string(CONSILIUM_CXX) + " -std=c++23 -fsyntax-only -I" + kRoot.string() +
                               " -I/usr/include/eigen3 " + file.string() + " >/dev/null 2>&1";
@@ -140,7 +165,8 @@ TEST(House, NothingNamesAHardWiredHomeOrRegistry) {
     for (const auto& entry : fs::recursive_directory_iterator(kRoot / top)) {
       if (!entry.is_regular_file()) continue;
       std::ifstream in(entry.path());
-      for (std::string line; std::getline(in, line);) EXPECT_FALSE(std::regex_search(line, forbidden)) << entry.path() << ": " << line;
+      for (std::string line; std::getline(in, line);)
+        EXPECT_FALSE(std::regex_search(line, forbidden)) << entry.path() << ": " << line;
     }
   }
 }

@@ -1,4 +1,5 @@
-// A request reaches the handler as it was sent, its reply comes back, and whatever else arrives gets an error that says so.
+// A request reaches the handler as it was sent, its reply comes back, and whatever else arrives gets an error that says
+// so.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -78,9 +79,10 @@ TEST(HttpTest, RepliesMayComeFromAnotherThreadAndBeBinary) {
   std::vector<std::thread> threads;
   Bytes model(3'000'000);
   for (std::size_t i = 0; i < model.size(); ++i) model[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
-  auto server = Serve({.listen = "127.0.0.1:0", .handler = [&](const RequestReceived&, std::function<void(Reply)> done) {
-                         threads.emplace_back([done, model] { done({0, 200, "application/octet-stream", model}); });
-                       }});
+  auto server =
+      Serve({.listen = "127.0.0.1:0", .handler = [&](const RequestReceived&, std::function<void(Reply)> done) {
+               threads.emplace_back([done, model] { done({0, 200, "application/octet-stream", model}); });
+             }});
   const HttpReply reply = ClientOf(*server).Get("/v1/studies/x/model").value();
   EXPECT_EQ(reply.content_type, "application/octet-stream");
   EXPECT_TRUE(std::ranges::equal(View(BodyOf(reply).value()), model));
@@ -88,9 +90,10 @@ TEST(HttpTest, RepliesMayComeFromAnotherThreadAndBeBinary) {
 }
 
 TEST(HttpTest, AnErrorComesBackAsTheSameError) {
-  auto server = Serve({.listen = "127.0.0.1:0", .handler = [](const RequestReceived&, const std::function<void(Reply)>& done) {
-                         done(ErrorReply(0, {Code::kConflict, "the name is taken; choose another"}));
-                       }});
+  auto server =
+      Serve({.listen = "127.0.0.1:0", .handler = [](const RequestReceived&, const std::function<void(Reply)>& done) {
+               done(ErrorReply(0, {Code::kConflict, "the name is taken; choose another"}));
+             }});
   const HttpReply reply = ClientOf(*server).Get("/v1/x").value();
   EXPECT_EQ(reply.status, 409);
   EXPECT_EQ(JsonOf(reply).error().code, Code::kConflict);
@@ -99,30 +102,34 @@ TEST(HttpTest, AnErrorComesBackAsTheSameError) {
 
 TEST(HttpTest, RefusesWhatIsNoGoodRequest) {
   int handled = 0;
-  auto server = Serve({.listen = "127.0.0.1:0", .handler = [&](RequestReceived request, const std::function<void(Reply)>& done) {
-                         ++handled;
-                         Echo(std::move(request), done);
-                       }});
+  auto server =
+      Serve({.listen = "127.0.0.1:0", .handler = [&](RequestReceived request, const std::function<void(Reply)>& done) {
+               ++handled;
+               Echo(std::move(request), done);
+             }});
   const int port = server->port();
   const std::string post = "POST /v1/studies HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   EXPECT_TRUE(Raw(port, post + "Content-Length: 9\r\n\r\n{\"a\": 1,}").starts_with("HTTP/1.1 400"));
   EXPECT_NE(Raw(port, post + "Content-Length: 9\r\n\r\n{\"a\": 1,}").find("\"invalid\""), std::string::npos);
   EXPECT_TRUE(Raw(port, "GET /v1/x?a=1&a=2 HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 400"));
   EXPECT_TRUE(Raw(port, "DELETE /v1/x HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 405"));
-  EXPECT_TRUE(Raw(port, "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 414"));
+  EXPECT_TRUE(
+      Raw(port, "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 414"));
   Raw(port, std::string(5000, '\xff') + "\r\n\r\n");
   Raw(port, "GET / HTTP/9.9\r\n\r\n");
   EXPECT_EQ(handled, 0);
-  EXPECT_TRUE(Raw(port, "GET /" + std::string(8000, 'a') + " HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(
+      Raw(port, "GET /" + std::string(8000, 'a') + " HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 200"));
   EXPECT_EQ(ClientOf(*server).Get("/v1/status").value().status, 200);
 }
 
 TEST(HttpTest, ABodyOverOneMebibyteIsRefusedHoweverItIsSent) {
   int handled = 0;
-  auto server = Serve({.listen = "127.0.0.1:0", .handler = [&](RequestReceived request, const std::function<void(Reply)>& done) {
-                         ++handled;
-                         Echo(std::move(request), done);
-                       }});
+  auto server =
+      Serve({.listen = "127.0.0.1:0", .handler = [&](RequestReceived request, const std::function<void(Reply)>& done) {
+               ++handled;
+               Echo(std::move(request), done);
+             }});
   const std::string text = "\"" + std::string(1 << 20, 'x') + "\"";
   const HttpReply reply = ClientOf(*server).Post("/v1/studies", Value(std::string(1 << 20, 'x'))).value();
   EXPECT_EQ(reply.status, 413);
@@ -143,9 +150,10 @@ TEST(HttpTest, ABodyOverOneMebibyteIsRefusedHoweverItIsSent) {
 TEST(HttpTest, ALateReplyIs502AndHarmless) {
   std::function<void(Reply)> kept;
   std::promise<void> asked;
-  auto server = Serve({.listen = "127.0.0.1:0",
-                       .handler = [&](const RequestReceived&, std::function<void(Reply)> done) { kept = std::move(done); },
-                       .patience = std::chrono::milliseconds(20)});
+  auto server =
+      Serve({.listen = "127.0.0.1:0",
+             .handler = [&](const RequestReceived&, std::function<void(Reply)> done) { kept = std::move(done); },
+             .patience = std::chrono::milliseconds(20)});
   EXPECT_EQ(ClientOf(*server).Get("/v1/status").value().status, 502);
   server.reset();
   kept(JsonReply(0, Value()));
@@ -153,8 +161,9 @@ TEST(HttpTest, ALateReplyIs502AndHarmless) {
 
 TEST(HttpTest, StoppingAnswersWhoWaits) {
   std::promise<void> asked;
-  auto server = Serve({.listen = "127.0.0.1:0",
-                       .handler = [&](const RequestReceived&, const std::function<void(Reply)>&) { asked.set_value(); }});
+  auto server =
+      Serve({.listen = "127.0.0.1:0",
+             .handler = [&](const RequestReceived&, const std::function<void(Reply)>&) { asked.set_value(); }});
   const HttpClient client = ClientOf(*server);
   auto reply = std::async(std::launch::async, [&] { return client.Get("/v1/status"); });
   asked.get_future().wait();
@@ -214,10 +223,11 @@ TEST(ControlSocketTest, IsPrivateLocalAndRemovedAtTheEnd) {
   const auto path = directory.path() / "control.sock";
   auto server = Serve({.listen = path.string(), .handler = Echo, .local = true});
   EXPECT_EQ(server->port(), 0);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
-  const Value got = JsonOf(HttpClient::Unix(path).Post("/v1/plans/x/approve", Value().Set("officer", "o")).value()).value();
+  const Value got =
+      JsonOf(HttpClient::Unix(path).Post("/v1/plans/x/approve", Value().Set("officer", "o")).value()).value();
   EXPECT_TRUE(got["local"].AsBool());
   EXPECT_EQ(got["body"]["officer"].AsString(), "o");
   server.reset();

@@ -22,7 +22,7 @@ inline Plan TestPlan(bool large = false) {
   Plan plan;
   plan.name = "readmission";
   plan.purpose = "Test";
-  plan.researcher = "Dr. A. Example";
+  plan.researcher = "researcher-1";
   plan.rounds = 2;
   plan.minimum_hospitals = 2;
   plan.maximum_attempts = 12;
@@ -61,7 +61,8 @@ class TestWorkbench final : public Workbench {
     if (fail) return Fail(Code::kIo, "the disk is gone");
     seen_inputs = inputs;
     RawContribution raw;
-    for (std::size_t i = 0; i + 1 < query.blocks.size(); ++i) raw.blocks.emplace_back(query.blocks[i].length, 0.25 * query.round);
+    for (std::size_t i = 0; i + 1 < query.blocks.size(); ++i)
+      raw.blocks.emplace_back(query.blocks[i].length, 0.25 * query.round);
     return raw;
   }
   [[nodiscard]] Result<Value> OwnResults(const Plan& /*plan*/, const DataSetSpec& /*spec*/, const Query& last_query,
@@ -102,7 +103,9 @@ class Bench : public testing::Test {
     Start();
     Greet();
   }
-  [[nodiscard]] Now At() const { return {Instant(std::chrono::hours(1) + elapsed_), 1'800'000'000'000 + elapsed_.count() / 1000}; }
+  [[nodiscard]] Now At() const {
+    return {Instant(std::chrono::hours(1) + elapsed_), 1'800'000'000'000 + elapsed_.count() / 1000};
+  }
 
   void Turn(std::vector<Event> events) {
     TurnResult result = service_->Turn(std::move(events), At());
@@ -176,7 +179,8 @@ class Bench : public testing::Test {
   }
   template <class M>
   [[nodiscard]] std::size_t Count() const {
-    return static_cast<std::size_t>(std::ranges::count_if(sent_, [](const Message& m) { return std::holds_alternative<M>(m); }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(sent_, [](const Message& m) { return std::holds_alternative<M>(m); }));
   }
 
   // ---- a study ----
@@ -185,7 +189,7 @@ class Bench : public testing::Test {
   }
   void OfferPlan() { Say(PlanOffer{plan_.id(), InlineBlob(Canonical(plan_))}); }
   Value Approve(int* status = nullptr) {
-    return Ask("POST", "/v1/plans/" + plan_.id().Hex() + "/approve", Value().Set("officer", "Dr. B. Officer"), status);
+    return Ask("POST", "/v1/plans/" + plan_.id().Hex() + "/approve", Value().Set("officer", "officer-1"), status);
   }
   // Connected, greeted, approved, running.
   void Join() {
@@ -220,8 +224,8 @@ class Bench : public testing::Test {
     return invite;
   }
   [[nodiscard]] Digest ContextOf(const Invite& invite) const {
-    return PlainContext("heart study", invite.roster, invite.study, invite.round, invite.attempt, Blake2b(invite.query.content),
-                        invite.last_release, invite.cohort);
+    return PlainContext("heart study", invite.roster, invite.study, invite.round, invite.attempt,
+                        Blake2b(invite.query.content), invite.last_release, invite.cohort);
   }
   [[nodiscard]] static Blob AsBlob(const Bytes& content) {
     if (content.size() <= kInlineBlob) return InlineBlob(content);

@@ -15,7 +15,9 @@ class Consent : public Bench {
     OfferPlan();
     sent_.clear();
   }
-  [[nodiscard]] std::string Path(std::string_view what = "") const { return fmt::format("/v1/plans/{}{}", plan_.id().Hex(), what); }
+  [[nodiscard]] std::string Path(std::string_view what = "") const {
+    return fmt::format("/v1/plans/{}{}", plan_.id().Hex(), what);
+  }
   std::string Message(const Value& body) { return body["error"]["message"].AsString(); }
 };
 
@@ -39,7 +41,7 @@ TEST_F(Consent, APlanIsPendingUntilAnOfficerApprovesIt) {
   EXPECT_EQ(LedgerRows()[0].kind, LedgerRow::Kind::kReserve);
   EXPECT_EQ(LedgerRows()[0].last_attempt, plan_.maximum_attempts);
   EXPECT_EQ(LedgerRows()[0].mechanism, "none");
-  EXPECT_EQ(Record().officer, "Dr. B. Officer");
+  EXPECT_EQ(Record().officer, "officer-1");
   Say(TestInvite(1, 1));
   Work();
   EXPECT_EQ(Count<Offer>(), 1U);
@@ -132,11 +134,11 @@ TEST_F(Consent, TheSitesThresholdForPatientsOverridesThePlan) {
 }
 
 TEST_F(Consent, ThePolicyRefusesResearchersAndKinds) {
-  policy_.allowed_researchers = {"Dr. Somebody Else"};
+  policy_.allowed_researchers = {"researcher-2"};
   Start();
   Offered();
   int status = 0;
-  EXPECT_NE(Message(Approve(&status)).find("Dr. A. Example"), std::string::npos);
+  EXPECT_NE(Message(Approve(&status)).find("researcher-1"), std::string::npos);
   EXPECT_EQ(status, 403);
   EXPECT_EQ(Count<PlanVerdict>(), 0U);
 }
@@ -271,7 +273,8 @@ TEST_F(Consent, DataSetsAreCheckedAndKept) {
   EXPECT_EQ(Ask("POST", "/v1/datasets/check", body("cohort", "/data"), &status)["patients"].AsInteger(), 30);
   EXPECT_EQ(status, 200);
   EXPECT_TRUE(Ask("GET", "/v1/datasets")["datasets"].AsArray().empty());
-  EXPECT_NE(Message(Ask("POST", "/v1/datasets", body("cohort", "/broken"), &status)).find("a.csv:3"), std::string::npos);
+  EXPECT_NE(Message(Ask("POST", "/v1/datasets", body("cohort", "/broken"), &status)).find("a.csv:3"),
+            std::string::npos);
   EXPECT_EQ(status, 400);
   Ask("POST", "/v1/datasets", body("../x", "/data"), &status);
   EXPECT_EQ(status, 400);
@@ -289,7 +292,8 @@ TEST_F(Consent, DataSetsAreCheckedAndKept) {
 TEST_F(Consent, OtherDataDoNotSlipUnderAnApprovedPlan) {
   Join();
   int status = 0;
-  Ask("POST", "/v1/datasets", Value().Set("name", "cohort").Set("folder", "/other").Set("schema", "[columns]"), &status);
+  Ask("POST", "/v1/datasets", Value().Set("name", "cohort").Set("folder", "/other").Set("schema", "[columns]"),
+      &status);
   EXPECT_EQ(status, 409);
   AddData();
   EXPECT_EQ(Ask("GET", "/v1/datasets")["datasets"].AsArray()[0]["folder"].AsString(), "/data");

@@ -26,7 +26,8 @@ class MemoryStorage final : public Storage {
     return {};
   }
   [[nodiscard]] Result<Stored> Load() const override { return stored_; }
-  [[nodiscard]] Result<std::vector<Bytes>> Rows(const std::string& chain, std::uint64_t first, std::uint64_t last) const override {
+  [[nodiscard]] Result<std::vector<Bytes>> Rows(const std::string& chain, std::uint64_t first,
+                                                std::uint64_t last) const override {
     const auto found = rows.find(chain);
     if (found == rows.end() || first < 1 || last > found->second.size()) return Fail(Code::kNotFound, "no such rows");
     return std::vector<Bytes>(found->second.begin() + static_cast<std::ptrdiff_t>(first - 1),

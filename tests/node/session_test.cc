@@ -99,7 +99,8 @@ TEST_F(Session, WhatComesBeforeTheGreetingIsRefused) {
 
 TEST_F(Session, AMessageUnderAnotherKeyClosesTheSession) {
   Greet();
-  Turn({FrameReceived{TestTransport(91), EncodeFrame(PlanOffer{plan_.id(), InlineBlob(Canonical(plan_))}, TestIdentity(90))}});
+  Turn({FrameReceived{TestTransport(91),
+                      EncodeFrame(PlanOffer{plan_.id(), InlineBlob(Canonical(plan_))}, TestIdentity(90))}});
   EXPECT_EQ(disconnects_.size(), 1U);
   EXPECT_EQ(Take<Refused>()->reason, Reason::kBadSignature);
   EXPECT_TRUE(Ask("GET", "/v1/plans")["plans"].AsArray().empty());
@@ -122,7 +123,8 @@ TEST_F(Session, GarbageClosesTheSessionAndTheNodeRunsOn) {
 
 TEST_F(Session, MessagesThatANodeSendsAreRefusedWhenItReceivesThem) {
   Greet();
-  for (const Message& message : {Message(Hello{}), Message(Decline{plan_.id(), 1, Reason::kBusy}), Message(PlanVerdict{plan_.id(), true, Reason::kNone, chain_.hash()})}) {
+  for (const Message& message : {Message(Hello{}), Message(Decline{plan_.id(), 1, Reason::kBusy}),
+                                 Message(PlanVerdict{plan_.id(), true, Reason::kNone, chain_.hash()})}) {
     sent_.clear();
     Say(message);
     EXPECT_TRUE(Take<Refused>()) << KindName(message);

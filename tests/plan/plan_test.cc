@@ -32,7 +32,7 @@ negative = ["0"]
 constexpr const char* kTrain = R"([study]
 name = "Heart disease"
 purpose = "Predict heart disease at admission"
-researcher = "Dr. A. Example"
+researcher = "researcher-1"
 rounds = 20
 
 [data]
@@ -53,7 +53,7 @@ profile = "visible"
 constexpr const char* kDescribe = R"([study]
 name = "Table 1"
 purpose = "Describe the cohort"
-researcher = "Dr. A. Example"
+researcher = "researcher-1"
 [data]
 dataset = "heart"
 schema = "schema.toml"
@@ -98,7 +98,7 @@ TEST(Plan, DefaultsAreWrittenOut) {
   EXPECT_EQ(
       CanonicalJson(value["study"]),
       R"({"maximum_attempts":64,"minimum_hospitals":2,"minimum_patients":10,"name":"Heart disease","purpose":"Predict heart disease at admission",)"
-      R"("researcher":"Dr. A. Example","round_deadline":"1m","rounds":20,"run":1})");
+      R"("researcher":"researcher-1","round_deadline":"1m","rounds":20,"run":1})");
   EXPECT_EQ(
       CanonicalJson(value["training"]),
       R"({"algorithm":"fedavg","batch_size":32,"l2":0,"learning_rate":0.1,"local_epochs":1,"local_steps":0,"reproducible":false,"seed":1,)"
@@ -291,7 +291,7 @@ TEST(Summary, OpensWithTheWarningAndSaysWhatLeaves) {
   const std::string text = Summary(plan);
   EXPECT_LT(text.find(warning), 120U);
   for (const char* part :
-       {"Dr. A. Example", "Predict heart disease at admission", "age: a number from 0 to 120 years",
+       {"researcher-1", "Predict heart disease at admission", "age: a number from 0 to 120 years",
         "cp: one of 1, 2, 3, 4", "disease: yes is 1, no is 0", "22 sums",
         "20 sums: how training here changed the model's 6 parameters", "64 attempts", "At least 2 hospitals",
         "at least 10 patients", "can steer the model", "Differences between successive rounds", "plan reject DIR",

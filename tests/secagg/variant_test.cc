@@ -16,7 +16,8 @@ struct Slot {
   std::string context;
 };
 
-SetupFields GoldenSetup(std::uint32_t counter, std::uint32_t slots, std::uint32_t t, std::vector<std::uint32_t> cohort) {
+SetupFields GoldenSetup(std::uint32_t counter, std::uint32_t slots, std::uint32_t t,
+                        std::vector<std::uint32_t> cohort) {
   const auto n = static_cast<std::uint32_t>(cohort.size());
   return {.federation = "golden federation",
           .roster = D("2a5b532389fa7c742639968bb9685dd7d54a632c15f0bf5366053d45b9e22e5e"),
@@ -46,9 +47,27 @@ TEST(Context, StraightKnownAnswers) {
   EXPECT_EQ(sid.Hex(), "91a61d9b60f275d62d48e8d9f07128098ef50efe37d38f616026751cd822c43d");
   const Digest h1 = D("1d550e3c4b7347ce518d39d2bfd6c455e669d77a26d2585ff189f760a6331268");
   const std::vector<Slot> slots = {
-      {0, 1, 2, {1, 2, 3, 4}, "golden query straight 0", "", "dd0e0aa1be47b2d2b7cb4331d0e44f9e93344f423c525582d657bd39244e62bc"},
-      {1, 2, 5, {1, 2, 4}, "golden query straight 1", "golden R6 straight 1", "f0f3b617b1133aad1db292fb231d029437c2bfc93a8260a6f41f23642f7c50d5"},
-      {3, 3, 7, {1, 2, 3, 4}, "golden query straight 3", "golden R6 straight 2", "e4f2afaf4d31942ae20d4fb7c32105877dd5b5004439274f6c9694c8036cf5a2"},
+      {0,
+       1,
+       2,
+       {1, 2, 3, 4},
+       "golden query straight 0",
+       "",
+       "dd0e0aa1be47b2d2b7cb4331d0e44f9e93344f423c525582d657bd39244e62bc"},
+      {1,
+       2,
+       5,
+       {1, 2, 4},
+       "golden query straight 1",
+       "golden R6 straight 1",
+       "f0f3b617b1133aad1db292fb231d029437c2bfc93a8260a6f41f23642f7c50d5"},
+      {3,
+       3,
+       7,
+       {1, 2, 3, 4},
+       "golden query straight 3",
+       "golden R6 straight 2",
+       "e4f2afaf4d31942ae20d4fb7c32105877dd5b5004439274f6c9694c8036cf5a2"},
   };
   for (const Slot& slot : slots) EXPECT_EQ(SumContext(Sum(sid, h1, {}, slot)).Hex(), slot.context);
 }
@@ -59,8 +78,20 @@ TEST(Context, Hsa1KnownAnswers) {
   const Digest h1 = D("c4274e546e8a9add1b046f6a92679f5718cc47b837efc3ffd18d5f382593db2c");
   const Bytes h2 = ToBytes(D("dee7fe92b7ec499d2441450b877de45eed90602680269e817ed80f02751faa9b"));
   const std::vector<Slot> slots = {
-      {0, 1, 3, {2, 3, 5, 8, 9}, "golden query hsa1 0", "", "ac3b617bd67bf07c063101f222c5f6c464236de6c2f49d1f3a617c6c9f74ac2b"},
-      {1, 2, 4, {2, 3, 5, 8, 9}, "golden query hsa1 1", "golden R6 hsa1 1", "06309098292026cdea6f3fc388a44b640568949aa82306615055a897b868f56e"},
+      {0,
+       1,
+       3,
+       {2, 3, 5, 8, 9},
+       "golden query hsa1 0",
+       "",
+       "ac3b617bd67bf07c063101f222c5f6c464236de6c2f49d1f3a617c6c9f74ac2b"},
+      {1,
+       2,
+       4,
+       {2, 3, 5, 8, 9},
+       "golden query hsa1 1",
+       "golden R6 hsa1 1",
+       "06309098292026cdea6f3fc388a44b640568949aa82306615055a897b868f56e"},
   };
   for (const Slot& slot : slots) EXPECT_EQ(SumContext(Sum(sid, h1, h2, slot)).Hex(), slot.context);
 }

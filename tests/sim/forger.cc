@@ -35,13 +35,15 @@ void Forger::ForgeOffer(const IdentityKey& key) {
   network_.FromEnd(rogue_->end, EncodeFrame(offer, key));
 }
 
-void Forger::AfterCoordinator(std::size_t ends, const IdentityKey& key, const std::vector<TransportKey>& peers, const Bytes& frame) {
+void Forger::AfterCoordinator(std::size_t ends, const IdentityKey& key, const std::vector<TransportKey>& peers,
+                              const Bytes& frame) {
   if (!IsChunk(frame)) {
     const auto message = Peek(frame);
     if (!message) return;
     if (const auto* invite = std::get_if<Invite>(&*message)) invite_ = *invite;
     if (const auto* release = std::get_if<Release>(&*message)) release_ = *release;
-    const bool worth_saying_again = std::holds_alternative<Invite>(*message) || std::holds_alternative<Release>(*message);
+    const bool worth_saying_again =
+        std::holds_alternative<Invite>(*message) || std::holds_alternative<Release>(*message);
     if (worth_saying_again) said_.push_back(frame);
   }
   if (!Now()) return;
@@ -58,23 +60,31 @@ void Forger::AfterCoordinator(std::size_t ends, const IdentityKey& key, const st
   }
 }
 
-void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const TransportKey& victim, std::uint32_t number) {
+void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const TransportKey& victim,
+                         std::uint32_t number) {
   if (!invite_) return;
   Invite invite = *invite_;
   auto& cohort = invite.cohort;
   if (!std::binary_search(cohort.begin(), cohort.end(), number)) {
     cohort.insert(std::lower_bound(cohort.begin(), cohort.end(), number), number);
   } else if (context_.random.PerMille(500)) {  // Another cohort makes another context.
-    std::erase_if(cohort, [&](std::uint32_t other) { return other != number && cohort.size() > 2 && context_.random.PerMille(300); });
+    std::erase_if(cohort, [&](std::uint32_t other) {
+      return other != number && cohort.size() > 2 && context_.random.PerMille(300);
+    });
     const auto stranger = static_cast<std::uint32_t>(context_.random.Below(hospitals) + 1);
     if (!std::binary_search(cohort.begin(), cohort.end(), stranger)) {
       cohort.insert(std::lower_bound(cohort.begin(), cohort.end(), stranger), stranger);
     }
   }
   switch (context_.random.Below(4)) {
-    case 0: invite.attempt += static_cast<std::uint32_t>(context_.random.Below(60)); break;
-    case 1: invite.attempt -= static_cast<std::uint32_t>(context_.random.Below(invite.attempt)); break;
-    default: break;
+    case 0:
+      invite.attempt += static_cast<std::uint32_t>(context_.random.Below(60));
+      break;
+    case 1:
+      invite.attempt -= static_cast<std::uint32_t>(context_.random.Below(invite.attempt));
+      break;
+    default:
+      break;
   }
   if (const auto* record = watch_.RecordOf(number, invite.study); record != nullptr && context_.random.PerMille(700)) {
     invite.last_release = record->last_release;

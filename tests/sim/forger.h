@@ -24,7 +24,8 @@ class Forger {
   // A hospital's frame goes out (the visible profile hides nothing from an insider): perhaps the rogue says something.
   void AfterHospital(std::uint32_t number, const IdentityKey& rogue_key, const Bytes& frame);
   // The coordinator's frame goes out to one of `ends` hospitals, in number order: perhaps a lie follows it.
-  void AfterCoordinator(std::size_t ends, const IdentityKey& key, const std::vector<TransportKey>& peers, const Bytes& frame);
+  void AfterCoordinator(std::size_t ends, const IdentityKey& key, const std::vector<TransportKey>& peers,
+                        const Bytes& frame);
 
  private:
   void ForgeOffer(const IdentityKey& key);
@@ -36,9 +37,9 @@ class Forger {
   Network& network_;
   Watch& watch_;
   std::optional<Rogue> rogue_;
-  std::vector<Bytes> offers_;            // The rogue hospital's, as sent.
-  std::optional<Offer> overheard_;       // The latest offer of anybody.
-  std::vector<Bytes> said_;              // The coordinator's invitations and releases, as sent.
+  std::vector<Bytes> offers_;       // The rogue hospital's, as sent.
+  std::optional<Offer> overheard_;  // The latest offer of anybody.
+  std::vector<Bytes> said_;         // The coordinator's invitations and releases, as sent.
   std::optional<Invite> invite_;
   std::optional<Release> release_;
 };

@@ -1,9 +1,10 @@
-// sim --seeds N [--first K] | --seed S [--verbose] | --same N (each seed twice, the same run) | --twin NAME (sim_twins).
+// sim --seeds N [--first K] | --seed S [--verbose] | --same N (each seed twice, the same run) | --twin NAME
+// (sim_twins).
+#include <unistd.h>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/crypto/secret.h"
@@ -24,8 +25,9 @@ volatile std::uint64_t current_seed = 0;
 
 void OnAbort(int) {  // A CHECK failed: name the seed, which is all that is needed to see it again.
   char text[96];
-  const int size = std::snprintf(text, sizeof text, "\nseed %llu: a CHECK failed; see it with --seed %llu --verbose\n",
-                                 static_cast<unsigned long long>(current_seed), static_cast<unsigned long long>(current_seed));
+  const int size =
+      std::snprintf(text, sizeof text, "\nseed %llu: a CHECK failed; see it with --seed %llu --verbose\n",
+                    static_cast<unsigned long long>(current_seed), static_cast<unsigned long long>(current_seed));
   if (write(STDERR_FILENO, text, static_cast<std::size_t>(size)) < 0) _exit(2);
   _exit(1);
 }
@@ -79,7 +81,8 @@ int RunMany(const Arguments& arguments) {
   }
   const double seconds = static_cast<double>((BootClock::now() - begin).count()) / 1e6;
   fmt::print("{} seeds from {}: all invariants hold; {} answers, {} events, {:.1f} h of virtual time; {:.1f} seeds/s\n",
-             arguments.seeds, arguments.first, answers, steps, virtual_s / 3600, static_cast<double>(arguments.seeds) / seconds);
+             arguments.seeds, arguments.first, answers, steps, virtual_s / 3600,
+             static_cast<double>(arguments.seeds) / seconds);
   return 0;
 }
 
@@ -108,7 +111,9 @@ int RunTwice(const Arguments& arguments) {
 int Main(int argc, char** argv) {
   const auto arguments = Parse(argc, argv);
   if (!arguments || (arguments->seeds == 0 && arguments->same == 0 && !arguments->seed && !arguments->twins)) {
-    fmt::print(stderr, "usage: sim --seeds N [--first K] | --seed S [--verbose] | --same N [--first K] [--twin NAME | --twins]\n");
+    fmt::print(
+        stderr,
+        "usage: sim --seeds N [--first K] | --seed S [--verbose] | --same N [--first K] [--twin NAME | --twins]\n");
     return 2;
   }
   if (auto started = StartCrypto(); !started) {

@@ -85,7 +85,8 @@ void Network::Admit(std::set<PeerKey> keys) { admitted_ = std::move(keys); }
 void Network::DialSoon(std::size_t end) {
   auto& e = ends_[end];
   if (!e.alive || e.up) return;
-  const Duration ceiling = std::min<Duration>(std::chrono::milliseconds(250) * (1U << std::min(e.failures, 5U)), std::chrono::seconds(5));
+  const Duration ceiling =
+      std::min<Duration>(std::chrono::milliseconds(250) * (1U << std::min(e.failures, 5U)), std::chrono::seconds(5));
   context_.scheduler.After(context_.Within(Duration(1000), ceiling), [this, end, token = ++e.dial_token] {
     if (ends_[end].dial_token == token) Dial(end);
   });
@@ -103,19 +104,21 @@ void Network::Dial(std::size_t end) {
   e.up = true;
   const auto epoch = ++e.epoch;
   e.last_up = e.last_down = context_.now();
-  context_.scheduler.After(context_.Within(context_.scenario.latency_least, context_.scenario.latency_most * 2), [this, end, epoch] {
-    auto& now = ends_[end];
-    if (!now.up || now.epoch != epoch) return;
-    now.told = true;
-    context_.Note("{} is connected", end + 1);
-    now.sink(PeerConnected{server_});
-  });
+  context_.scheduler.After(context_.Within(context_.scenario.latency_least, context_.scenario.latency_most * 2),
+                           [this, end, epoch] {
+                             auto& now = ends_[end];
+                             if (!now.up || now.epoch != epoch) return;
+                             now.told = true;
+                             context_.Note("{} is connected", end + 1);
+                             now.sink(PeerConnected{server_});
+                           });
 }
 
 Duration Network::ArrivalAfter(Duration& last, std::size_t bytes) {
   const auto& scenario = context_.scenario;
-  const Duration arrival = std::max(last, context_.now() + context_.Within(scenario.latency_least, scenario.latency_most) +
-                                              Duration(bytes / 10));  // 10 MB/s
+  const Duration arrival =
+      std::max(last, context_.now() + context_.Within(scenario.latency_least, scenario.latency_most) +
+                         Duration(bytes / 10));  // 10 MB/s
   if (context_.Faulty() && context_.random.PerMille(scenario.swap_per_mille)) {
     return arrival + context_.Within(scenario.latency_least, scenario.latency_most * 3);
   }

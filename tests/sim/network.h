@@ -1,6 +1,6 @@
 // Connections between the hospitals and the coordinator, as ZeroMQ over TCP gives them: what arrives within one
-// connection arrives in order; a broken connection loses what is in flight, and either end notices later. An adversarial
-// network also doubles and swaps frames.
+// connection arrives in order; a broken connection loses what is in flight, and either end notices later. An
+// adversarial network also doubles and swaps frames.
 #pragma once
 
 #include <functional>

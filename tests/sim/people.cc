@@ -53,7 +53,8 @@ Member World::MemberOf(std::uint32_t number) const {
 }
 
 RosterSignature World::MembershipSignature(const Member& member) const {
-  const Bytes bytes = MembershipBytes(founding_.federation, member.name, member.identity, member.transport, member.officers.front());
+  const Bytes bytes =
+      MembershipBytes(founding_.federation, member.name, member.identity, member.transport, member.officers.front());
   const auto key = Identity(member.name);
   return {key.verify_key(), key.Sign(Fields("HSA1/msg").AddText("Enroll").Add(Blake2b(bytes)).bytes())};
 }
@@ -86,7 +87,8 @@ void World::StartHospitals() {
     signed_roster.signatures.push_back(MembershipSignature(roster.members.back()));
   }
   signed_roster.roster = Canonical(roster);
-  signed_roster.signatures.insert(signed_roster.signatures.begin(), SignRoster(signed_roster.roster, Identity("founder")));
+  signed_roster.signatures.insert(signed_roster.signatures.begin(),
+                                  SignRoster(signed_roster.roster, Identity("founder")));
   PostRoster(signed_roster, [this] {
     for (auto& hospital : hospitals_) {
       const auto number = hospital->number;
@@ -140,22 +142,24 @@ void World::Join(std::uint32_t number) {
 
 // `consilium hospital confirm`: the founding officer signs what the coordinator proposes.
 void World::Confirm(std::uint32_t number) {
-  Ask(*coordinator_, "GET", "/v1/roster/next?add=" + At(number).name, {}, [this, number](int status, const Value& next) {
-    const auto start = [this, number] {
-      At(number).process->Start();
-      Register(number);
-    };
-    if (status == kConflict) return start();  // Confirmed before, and the answer was lost.
-    if (status != kOk) return Again(milliseconds(100), seconds(1), [this, number] { Confirm(number); });
-    SignedRoster roster;
-    roster.roster = FromBase64(next["roster"].AsString()).value_or(Bytes{});
-    roster.signatures = {SignRoster(roster.roster, Identity("founder"))};
-    for (const auto& signature : next["membership"].AsArray()) {
-      roster.signatures.push_back({VerifyKey::FromHexText(signature["key"].AsString()).value_or(VerifyKey{}),
-                                   Signature::FromHexText(signature["signature"].AsString()).value_or(Signature{})});
-    }
-    PostRoster(roster, start);
-  });
+  Ask(*coordinator_, "GET", "/v1/roster/next?add=" + At(number).name, {},
+      [this, number](int status, const Value& next) {
+        const auto start = [this, number] {
+          At(number).process->Start();
+          Register(number);
+        };
+        if (status == kConflict) return start();  // Confirmed before, and the answer was lost.
+        if (status != kOk) return Again(milliseconds(100), seconds(1), [this, number] { Confirm(number); });
+        SignedRoster roster;
+        roster.roster = FromBase64(next["roster"].AsString()).value_or(Bytes{});
+        roster.signatures = {SignRoster(roster.roster, Identity("founder"))};
+        for (const auto& signature : next["membership"].AsArray()) {
+          roster.signatures.push_back(
+              {VerifyKey::FromHexText(signature["key"].AsString()).value_or(VerifyKey{}),
+               Signature::FromHexText(signature["signature"].AsString()).value_or(Signature{})});
+        }
+        PostRoster(roster, start);
+      });
 }
 
 // ---- the researcher ----
@@ -176,7 +180,8 @@ void World::Submit(std::size_t index) {
     std::size_t willing = 0;
     for (const auto& hospital : scenario.hospitals) {
       using Says = HospitalScenario::Officer;
-      if (!hospital.unfit && (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves)) ++willing;
+      if (!hospital.unfit && (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves))
+        ++willing;
     }
     if (willing >= scenario.plans[0].minimum_hospitals) return;
     for (const auto& each : scenario.plans) {  // It would wait for ever: the researcher gives up.
@@ -216,11 +221,13 @@ void World::Officer(std::uint32_t number) {
   Ask(*At(number).process, "GET", "/v1/status", {}, [this, number, newcomers, again](int status, const Value& answer) {
     if (status != kOk) return again();
     const bool complete = !newcomers || answer["roster"]["seq"].AsInteger() >= 2;
-    Ask(*At(number).process, "GET", "/v1/plans", {}, [this, number, complete, again](int plans_status, const Value& plans) {
-      bool settled = plans_status == kOk && plans["plans"].AsArray().size() == context_.scenario.plans.size() && complete;
-      for (const auto& plan : plans["plans"].AsArray()) settled = Decide(number, plan, complete) && settled;
-      if (!settled) again();
-    });
+    Ask(*At(number).process, "GET", "/v1/plans", {},
+        [this, number, complete, again](int plans_status, const Value& plans) {
+          bool settled =
+              plans_status == kOk && plans["plans"].AsArray().size() == context_.scenario.plans.size() && complete;
+          for (const auto& plan : plans["plans"].AsArray()) settled = Decide(number, plan, complete) && settled;
+          if (!settled) again();
+        });
   });
 }
 

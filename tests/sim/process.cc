@@ -18,7 +18,8 @@ std::size_t EffectsOf(const TurnResult& result) {
 // After how many effects the power goes; nullopt: it stays. Half of the crashes fall around the commit.
 std::optional<std::size_t> CrashPoint(Context& context, const TurnResult& result) {
   const std::size_t effects = EffectsOf(result);
-  if (effects == 0 || !context.Faulty() || !context.random.PerMille(context.scenario.boundary_crash_per_mille)) return {};
+  if (effects == 0 || !context.Faulty() || !context.random.PerMille(context.scenario.boundary_crash_per_mille))
+    return {};
   if (!result.transaction.empty() && context.random.PerMille(500)) {
     return result.blob_writes.size() + result.blob_seals.size() + context.random.Below(2);
   }
@@ -102,7 +103,8 @@ void Process::RunTurn() {
   context_.trace.Mix(static_cast<std::uint64_t>(context_.now().count()));
   context_.trace.Mix(EffectsOf(result));
   idle_turns_ = idle && EffectsOf(result) == 0 ? idle_turns_ + 1 : 0;
-  if (idle_turns_ > kMaxIdleTurns) return context_.Fail("no spinning", name_ + " asks to be woken again and again and does nothing");
+  if (idle_turns_ > kMaxIdleTurns)
+    return context_.Fail("no spinning", name_ + " asks to be woken again and again and does nothing");
   const auto life = incarnation_;
   CarryOut(std::move(result));
   if (life == incarnation_ && up() && !mailbox_.empty()) TurnBy(context_.now() + Duration(10));
@@ -183,7 +185,8 @@ void Process::StartJob(consilium::Run run) {
   const auto& scenario = context_.scenario;
   const bool slow = context_.Faulty() && context_.random.PerMille(scenario.slow_job_per_mille);
   const Duration takes = context_.Within(scenario.job_least, slow ? scenario.slow_job_most : scenario.job_most);
-  const Duration works_at = context_.now() + Duration(context_.random.Below(static_cast<std::uint64_t>(takes.count()) + 1));
+  const Duration works_at =
+      context_.now() + Duration(context_.random.Below(static_cast<std::uint64_t>(takes.count()) + 1));
   const Duration ends_at = context_.now() + takes;
   context_.scheduler.At(works_at, [this, life = incarnation_, ends_at, run = std::move(run)] {
     if (life != incarnation_ || !up()) return;

@@ -25,12 +25,13 @@ class Process {
   };
   using Answered = std::function<void(int status, const Bytes& body)>;  // Status 0: the process died first.
 
-  Process(Context& context, std::string name, World world) : context_(context), name_(std::move(name)), world_(std::move(world)) {}
+  Process(Context& context, std::string name, World world)
+      : context_(context), name_(std::move(name)), world_(std::move(world)) {}
 
   void Start();
   void Crash(std::string_view why, Duration down);  // Starts again by itself; harmless when down.
   [[nodiscard]] bool up() const { return core_ != nullptr; }
-  void Deliver(Event event);                        // Lost when down.
+  void Deliver(Event event);  // Lost when down.
   void Request(RequestReceived request, Answered answered);
   // Called before the next start: what is on the disk is replaced.
   void RestoreBeforeStart(Disk::Backup backup) { restore_ = std::move(backup); }

@@ -94,10 +94,18 @@ HospitalScenario DrawHospital(Random& random, bool calm) {
 
 void DrawLatencies(Random& random, Scenario* scenario) {
   switch (random.Below(4)) {
-    case 0: scenario->latency_least = milliseconds(1), scenario->latency_most = milliseconds(3); break;
-    case 1: scenario->latency_least = milliseconds(5), scenario->latency_most = milliseconds(60); break;
-    case 2: scenario->latency_least = milliseconds(40), scenario->latency_most = milliseconds(300); break;
-    default: scenario->latency_least = milliseconds(1), scenario->latency_most = milliseconds(1500); break;
+    case 0:
+      scenario->latency_least = milliseconds(1), scenario->latency_most = milliseconds(3);
+      break;
+    case 1:
+      scenario->latency_least = milliseconds(5), scenario->latency_most = milliseconds(60);
+      break;
+    case 2:
+      scenario->latency_least = milliseconds(40), scenario->latency_most = milliseconds(300);
+      break;
+    default:
+      scenario->latency_least = milliseconds(1), scenario->latency_most = milliseconds(1500);
+      break;
   }
   scenario->job_least = milliseconds(1);
   scenario->job_most = milliseconds(random.PerMille(500) ? 50 : 2000);
@@ -142,7 +150,8 @@ Scenario DrawScenario(std::uint64_t seed) {
   }
   if (adversary >= 12 && adversary < 22) scenario.liar = true;
   if (adversary >= 22 && adversary < 26) scenario.rollback = true;
-  if (scenario.liar || scenario.rogue()) scenario.forged_per_mille = static_cast<std::uint32_t>(random.Between(10, 150));
+  if (scenario.liar || scenario.rogue())
+    scenario.forged_per_mille = static_cast<std::uint32_t>(random.Between(10, 150));
   scenario.aborts = random.PerMille(30);
   scenario.abort_at = seconds(random.Between(2, 40));
   return scenario;
@@ -157,7 +166,8 @@ std::string Describe(const Scenario& s) {
   }
   for (std::size_t i = 0; i < s.hospitals.size(); ++i) {
     const auto& h = s.hospitals[i];
-    if (h.officer != HospitalScenario::Officer::kApproves || h.unfit || h.always_fails || h.rogue || h.enrols_late || h.fails_per_mille > 0) {
+    if (h.officer != HospitalScenario::Officer::kApproves || h.unfit || h.always_fails || h.rogue || h.enrols_late ||
+        h.fails_per_mille > 0) {
       text += fmt::format("; hospital {}: officer {}{}{}{}{}, fails {}/1000", i + 1, static_cast<int>(h.officer),
                           h.unfit ? " unfit" : "", h.always_fails ? " always-fails" : "", h.rogue ? " ROGUE" : "",
                           h.enrols_late ? " late" : "", h.fails_per_mille);

@@ -13,11 +13,11 @@ namespace consilium::sim {
 struct HospitalScenario {
   enum class Officer : std::uint8_t { kApproves, kRejects, kRejectsThenApproves, kSilent } officer = Officer::kApproves;
   Duration decides_at{0};
-  bool unfit = false;           // Its data set does not fit the plan.
-  bool always_fails = false;    // Every Compute fails, also after faults stop.
+  bool unfit = false;                 // Its data set does not fit the plan.
+  bool always_fails = false;          // Every Compute fails, also after faults stop.
   std::uint32_t fails_per_mille = 0;  // Compute while faults last.
-  bool rogue = false;           // Its keys are in an attacker's hands.
-  bool enrols_late = false;     // Not in roster 1: comes through the API.
+  bool rogue = false;                 // Its keys are in an attacker's hands.
+  bool enrols_late = false;           // Not in roster 1: comes through the API.
 };
 
 struct Scenario {
@@ -30,14 +30,14 @@ struct Scenario {
   Duration latency_least{0}, latency_most{0}, job_least{0}, job_most{0}, slow_job_most{0};
   std::uint32_t slow_job_per_mille = 0;
 
-  std::uint32_t frame_cut_per_mille = 0;      // The connection breaks with this frame in flight.
-  std::uint32_t boundary_crash_per_mille = 0; // A turn's effects are carried out only in part.
-  std::uint32_t outages = 0;                  // Long ones: a node or the coordinator down, or its network gone.
+  std::uint32_t frame_cut_per_mille = 0;       // The connection breaks with this frame in flight.
+  std::uint32_t boundary_crash_per_mille = 0;  // A turn's effects are carried out only in part.
+  std::uint32_t outages = 0;                   // Long ones: a node or the coordinator down, or its network gone.
   Duration outage_most{0}, restart_most{0};
   std::uint32_t double_per_mille = 0, swap_per_mille = 0;  // Adversarial network.
-  std::uint32_t forged_per_mille = 0;         // Rogue hospital or lying coordinator: chance a frame to add one.
-  bool liar = false;                          // The coordinator's key signs lies as well.
-  bool rollback = false;                      // The coordinator comes back from an old backup.
+  std::uint32_t forged_per_mille = 0;  // Rogue hospital or lying coordinator: chance a frame to add one.
+  bool liar = false;                   // The coordinator's key signs lies as well.
+  bool rollback = false;               // The coordinator comes back from an old backup.
   bool aborts = false;
   Duration abort_at{0};
 

@@ -49,7 +49,8 @@ std::string BrokenBy(std::uint64_t seed, Twin omitted) {
   close(ends[1]);
   std::string broken;
   std::array<char, 256> buffer{};
-  for (ssize_t got = 0; (got = read(ends[0], buffer.data(), buffer.size())) > 0;) broken.append(buffer.data(), static_cast<std::size_t>(got));
+  for (ssize_t got = 0; (got = read(ends[0], buffer.data(), buffer.size())) > 0;)
+    broken.append(buffer.data(), static_cast<std::size_t>(got));
   close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
@@ -60,7 +61,8 @@ std::string BrokenBy(std::uint64_t seed, Twin omitted) {
 std::optional<std::pair<std::uint64_t, std::string>> FirstSeed(Twin twin, std::uint64_t most) {
   for (std::uint64_t seed = 1; seed <= most; ++seed) {
     auto broken = BrokenBy(seed, twin);
-    if (!broken.empty() && broken != "CHECK" && BrokenBy(seed, Twin::kNone).empty()) return std::pair(seed, std::move(broken));
+    if (!broken.empty() && broken != "CHECK" && BrokenBy(seed, Twin::kNone).empty())
+      return std::pair(seed, std::move(broken));
   }
   return {};
 }
@@ -93,7 +95,9 @@ int CheckTwins() {
     if (without == row.invariant && with.empty()) continue;
     // A change of the cores moves what a seed does; the check must still show in some seed.
     const auto other = FirstSeed(row.twin, kSearched);
-    if (other) fmt::print("{:>20}  twins.inc is behind: write TWIN({}, {}, \"{}\")\n", "", row.name, other->first, other->second);
+    if (other)
+      fmt::print("{:>20}  twins.inc is behind: write TWIN({}, {}, \"{}\")\n", "", row.name, other->first,
+                 other->second);
     if (!other || !with.empty()) ++wrong;
   }
   fmt::print("{} of {} twins are missed\n", wrong, std::size(kRows));

@@ -30,7 +30,8 @@ void Watch::OnCompute(std::uint32_t number, const Query& query, const std::map<D
   queries_.try_emplace(HashOf(query), query);
   context_.Note("{} computes {} of round {}", number, query.kind, query.round);
   if (!hospital.asked.contains(query.plan) || !hospital.reserved.contains(query.plan)) {
-    context_.Fail("approval", fmt::format("hospital {} computes for study {}, which it has not approved", number, NameOf(query.plan)));
+    context_.Fail("approval", fmt::format("hospital {} computes for study {}, which it has not approved", number,
+                                          NameOf(query.plan)));
   }
   for (const auto& [name, root] : query.params["inputs"].AsObject()) {
     const auto digest = Digest::FromHexText(root.AsString());
@@ -67,8 +68,10 @@ void Watch::OnLedgerRow(std::uint32_t number, ByteView bytes) {
   for (std::uint32_t attempt = row->first_attempt; attempt <= row->last_attempt; ++attempt) {
     const auto where = fmt::format("hospital {}, study {}, attempt {}", number, NameOf(row->study), attempt);
     if (attempts.contains(attempt)) return context_.Fail("one commit an attempt", where + ": a second COMMIT");
-    if (!attempts.empty() && attempt < *attempts.rbegin()) return context_.Fail("attempts rise", where + ": committed after a higher one");
-    if (attempt > most) return context_.Fail("attempts within the maximum", where + fmt::format(": the plan allows {}", most));
+    if (!attempts.empty() && attempt < *attempts.rbegin())
+      return context_.Fail("attempts rise", where + ": committed after a higher one");
+    if (attempt > most)
+      return context_.Fail("attempts within the maximum", where + fmt::format(": the plan allows {}", most));
     if (!hospital.reserved.contains(row->study)) return context_.Fail("reserve before commit", where);
     attempts.insert(attempt);
   }
@@ -85,7 +88,8 @@ void Watch::OnParticipant(std::uint32_t number, const ParticipantRecord& record)
 // A hospital's releases are one chain, the same one everywhere.
 void Watch::OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after) {
   const StudyId study(Blake2b(after.plan).bytes);
-  const auto where = fmt::format("hospital {}, study {}, release {} after {}", number, NameOf(study), after.releases, before.releases);
+  const auto where =
+      fmt::format("hospital {}, study {}, release {} after {}", number, NameOf(study), after.releases, before.releases);
   if (after.releases <= before.releases) return context_.Fail("releases go forward", where);
   const auto release = releases_.find(after.last_release);
   if (release == releases_.end() || release->second.study != study || release->second.seq != after.releases) {
@@ -96,7 +100,8 @@ void Watch::OnMark(std::uint32_t number, const ParticipantRecord& before, const 
   }
   if (!context_.scenario.CoordinatorHonest()) return;
   const auto [agreed, first] = agreed_.try_emplace({study, after.releases}, after.last_release);
-  if (agreed->second != after.last_release) context_.Fail("one answer everywhere", where + ": another hospital holds another one");
+  if (agreed->second != after.last_release)
+    context_.Fail("one answer everywhere", where + ": another hospital holds another one");
 }
 
 void Watch::OnHospitalSends(std::uint32_t number, ByteView frame) {
@@ -104,12 +109,15 @@ void Watch::OnHospitalSends(std::uint32_t number, ByteView frame) {
   if (IsChunk(frame)) {
     const auto chunk = ReadChunk(frame);
     if (!chunk || !hospital.offered_roots.contains(chunk->root)) {
-      context_.Fail("ledger covers what left", fmt::format("hospital {} sends a chunk of what it has not offered", number));
+      context_.Fail("ledger covers what left",
+                    fmt::format("hospital {} sends a chunk of what it has not offered", number));
     }
     return;
   }
   const auto message = Peek(frame);
-  if (!message) return context_.Fail("wire", fmt::format("hospital {} sends a frame that does not read: {}", number, message.error().what));
+  if (!message)
+    return context_.Fail("wire",
+                         fmt::format("hospital {} sends a frame that does not read: {}", number, message.error().what));
   context_.Note("{} -> coordinator: {}", number, KindName(*message));
   if (const auto* offer = std::get_if<Offer>(&*message)) OnOffer(number, *offer);
 }
@@ -121,7 +129,8 @@ void Watch::OnOffer(std::uint32_t number, const Offer& offer) {
   if (!hospital.committed[offer.study].contains(offer.attempt)) {
     return context_.Fail("ledger covers what left", where + ": an offer without a durable COMMIT");
   }
-  const auto [known, first] = hospital.offered.try_emplace({offer.study, offer.attempt}, offer.context, offer.vector.root);
+  const auto [known, first] =
+      hospital.offered.try_emplace({offer.study, offer.attempt}, offer.context, offer.vector.root);
   if (known->second.first != offer.context) return context_.Fail("one context an attempt", where);
   if (known->second.second != offer.vector.root) return context_.Fail("one vector an attempt", where);
   hospital.offered_roots.insert(offer.vector.root);

@@ -77,16 +77,18 @@ class Watch {
   void OnDeclined(const Value& row);
   void OnRoundOpened(StudyBook& book, const StudyRecord& after);
   // The words that the survivors' true vectors sum to; nullopt when they do not give `answer`.
-  [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors, const Digest& answer);
-  bool SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words, const Digest& answer, Bytes* out);
+  [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
+                                           const Digest& answer);
+  bool SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words,
+               const Digest& answer, Bytes* out);
   [[nodiscard]] std::string NameOf(const StudyId& study) const;
 
   Context& context_;
   VerifyKey coordinator_;
   std::map<StudyId, StudyBook> studies_;
   std::map<std::uint32_t, HospitalBook> hospitals_;
-  std::map<Digest, Query> queries_;      // Every query that was computed, by hash.
-  std::map<Digest, Release> releases_;   // Every release that was sent, forged ones too, by H(envelope).
+  std::map<Digest, Query> queries_;     // Every query that was computed, by hash.
+  std::map<Digest, Release> releases_;  // Every release that was sent, forged ones too, by H(envelope).
   std::map<std::pair<StudyId, std::uint32_t>, Digest> agreed_;  // (study, seq) -> H, as the first hospital holds it.
 };
 

@@ -15,12 +15,14 @@ void Watch::OnCoordinatorCommitted(const std::vector<Write>& writes) {
   for (const auto& write : writes) {
     if (const auto* put = std::get_if<PutState>(&write); put != nullptr && put->core == "study") {
       auto record = DecodeStudyRecord(put->blob);
-      if (!record) return context_.Fail("stored records", "the coordinator's study does not decode: " + record.error().what);
+      if (!record)
+        return context_.Fail("stored records", "the coordinator's study does not decode: " + record.error().what);
       OnStudy(std::move(*record));
     }
   }
   for (const auto& write : writes) {
-    if (const auto* append = std::get_if<AppendChain>(&write); append != nullptr && append->name == "audit") OnAuditRow(append->row);
+    if (const auto* append = std::get_if<AppendChain>(&write); append != nullptr && append->name == "audit")
+      OnAuditRow(append->row);
   }
 }
 
@@ -41,7 +43,8 @@ void Watch::OnAnswerAudited(const Value& row) {
   if (!study) return context_.Fail("stored records", "an answer's audit row names no study");
   const auto round = static_cast<std::uint32_t>(row["round"].AsInteger());
   if (!context_.scenario.CoordinatorHonest() || studies_[*study].answered.insert(round).second) return;
-  context_.Fail("one answer a round", fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
+  context_.Fail("one answer a round",
+                fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
 }
 
 // An attempt fails for want of hospitals, never because the sum is not the survivors' (a doubled or a stranger's upload
@@ -49,10 +52,12 @@ void Watch::OnAnswerAudited(const Value& row) {
 void Watch::OnAttemptFailed(const Value& row) {
   const auto& scenario = context_.scenario;
   const auto& reason = row["reason"].AsString();
-  const auto where = fmt::format("study {}, attempt {} fails with {}", row["study"].AsString().substr(0, 8), row["attempt"].AsInteger(), reason);
+  const auto where = fmt::format("study {}, attempt {} fails with {}", row["study"].AsString().substr(0, 8),
+                                 row["attempt"].AsInteger(), reason);
   const bool missing = reason == Name(Reason::kQuorum) || reason == Name(Reason::kDeadline);
   if (!missing && !scenario.wild_values) return context_.Fail("exact sum or nothing", where);
-  const bool disabled = std::ranges::any_of(scenario.hospitals, &HospitalScenario::always_fails) || scenario.rogue() || !scenario.CoordinatorHonest();
+  const bool disabled = std::ranges::any_of(scenario.hospitals, &HospitalScenario::always_fails) || scenario.rogue() ||
+                        !scenario.CoordinatorHonest();
   const bool over = scenario.faults_until == scenario.faults_from || context_.now() > scenario.faults_until + kSettled;
   if (missing && over && !disabled) context_.Fail("no failure without a fault", where);
 }
@@ -60,9 +65,11 @@ void Watch::OnAttemptFailed(const Value& row) {
 // Between honest parties over a network that keeps order, a hospital declines only for reasons of its own.
 void Watch::OnDeclined(const Value& row) {
   const auto& scenario = context_.scenario;
-  const bool orderly = scenario.CoordinatorHonest() && !scenario.rogue() && scenario.double_per_mille == 0 && scenario.swap_per_mille == 0;
+  const bool orderly = scenario.CoordinatorHonest() && !scenario.rogue() && scenario.double_per_mille == 0 &&
+                       scenario.swap_per_mille == 0;
   const auto& reason = row["reason"].AsString();
-  const bool own = reason == Name(Reason::kFailedHere) || reason == Name(Reason::kRejected) || reason == Name(Reason::kNotApproved);
+  const bool own =
+      reason == Name(Reason::kFailedHere) || reason == Name(Reason::kRejected) || reason == Name(Reason::kNotApproved);
   if (orderly && !own) context_.Fail("honest parties agree", CanonicalJson(row));
 }
 
@@ -74,8 +81,10 @@ void Watch::OnStudy(StudyRecord record) {
   const auto where = fmt::format("study {}, round {}", NameOf(id), after.releases);
   book.known = true;
   if (after.attempts > book.plan.maximum_attempts) context_.Fail("attempts within the maximum", where);
-  if (after.attempts < before.attempts || after.releases < before.releases) context_.Fail("the study goes forward", where);
-  if (after.releases > before.releases + 1) context_.Fail("the study goes forward", where + ": two answers in one transaction");
+  if (after.attempts < before.attempts || after.releases < before.releases)
+    context_.Fail("the study goes forward", where);
+  if (after.releases > before.releases + 1)
+    context_.Fail("the study goes forward", where + ": two answers in one transaction");
   if (after.releases == before.releases + 1) OnAnswer(book, before, after);
   const bool opened = after.open && (!before.open || before.open->attempt != after.open->attempt);
   if (opened) OnRoundOpened(book, after);
@@ -88,7 +97,8 @@ void Watch::OnRoundOpened(StudyBook& book, const StudyRecord& after) {
   if (!step) return context_.Fail("derived query", where + ": the algorithm has finished");
   step->query.plan = book.plan.id();
   step->query.round = after.open->round;
-  if (Canonical(step->query) != after.open->query) context_.Fail("derived query", where + ": not what the answers give");
+  if (Canonical(step->query) != after.open->query)
+    context_.Fail("derived query", where + ": not what the answers give");
   if (after.open->attempt != after.attempts) context_.Fail("attempts rise", where);
 }
 
@@ -109,7 +119,8 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
     const auto& cohort = before.open->cohort;
     const std::size_t quorum = book.plan.minimum_hospitals;  // Of the visible profile.
     if (survivors.size() < quorum) {
-      return context_.Fail("quorum", fmt::format("{}: {} of {} invited, at least {} are needed", where, survivors.size(), cohort.size(), quorum));
+      return context_.Fail("quorum", fmt::format("{}: {} of {} invited, at least {} are needed", where,
+                                                 survivors.size(), cohort.size(), quorum));
     }
     if (!std::includes(cohort.begin(), cohort.end(), survivors.begin(), survivors.end())) {
       return context_.Fail("cohort", where + ": a survivor was not invited");
@@ -120,14 +131,17 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
   const auto words = SumOf(query->second, survivors, release->answer);
   if (!words) return context_.Fail("exact sum or nothing", where + ": not the sum of the survivors' vectors");
   auto answer = Answer::Create(query->second, survivors, *words);
-  if (!answer || answer->digest() != release->answer) return context_.Fail("exact sum or nothing", where + ": another digest");
+  if (!answer || answer->digest() != release->answer)
+    return context_.Fail("exact sum or nothing", where + ": another digest");
   if (auto absorbed = book.reference->Absorb(query->second, *answer); !absorbed) {
     return context_.Fail("one model", where + ": the algorithm refuses the answer: " + absorbed.error().what);
   }
-  if (!(book.reference->Save() == after.algorithm)) context_.Fail("one model", where + ": the stored state is not what the answers give");
+  if (!(book.reference->Save() == after.algorithm))
+    context_.Fail("one model", where + ": the stored state is not what the answers give");
 }
 
-std::optional<Bytes> Watch::SumOf(const Query& query, const std::vector<std::uint32_t>& survivors, const Digest& answer) {
+std::optional<Bytes> Watch::SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
+                                  const Digest& answer) {
   Bytes words;
   if (SumWith(query, survivors, 0, Bytes(query.WireBytes()), answer, &words)) return words;
   return {};
@@ -157,7 +171,8 @@ bool Watch::SumWith(const Query& query, const std::vector<std::uint32_t>& surviv
 void Watch::OnCoordinatorSends(ByteView frame) {
   if (IsChunk(frame)) return;
   const auto message = Peek(frame);
-  if (!message) return context_.Fail("wire", "the coordinator sends a frame that does not read: " + message.error().what);
+  if (!message)
+    return context_.Fail("wire", "the coordinator sends a frame that does not read: " + message.error().what);
   context_.Note("coordinator sends: {}", KindName(*message));
   const auto* release = std::get_if<Release>(&*message);
   if (release == nullptr) return;
@@ -165,7 +180,8 @@ void Watch::OnCoordinatorSends(ByteView frame) {
   const auto& known = studies_[release->study].releases;
   const auto durable = known.find(release->seq);
   if (durable == known.end() || durable->second != Blake2b(frame)) {
-    context_.Fail("durable before sent", fmt::format("study {}, release {} leaves and is not on the disk", NameOf(release->study), release->seq));
+    context_.Fail("durable before sent", fmt::format("study {}, release {} leaves and is not on the disk",
+                                                     NameOf(release->study), release->seq));
   }
 }
 
@@ -206,7 +222,8 @@ bool Watch::Ended() const { return WhatIsLeft().empty(); }
 
 std::string Watch::WhatIsLeft() const {
   for (const auto& [id, book] : studies_) {
-    if (!CoordinatorEnded(id)) return fmt::format("study {} is {}", NameOf(id), book.known ? Name(book.record.phase) : "unknown");
+    if (!CoordinatorEnded(id))
+      return fmt::format("study {} is {}", NameOf(id), book.known ? Name(book.record.phase) : "unknown");
     for (const auto& [number, verdict] : book.record.verdicts) {
       if (!verdict.approved) continue;
       const auto& records = hospitals_.at(number).records;
@@ -229,18 +246,23 @@ void Watch::AtEnd() {
     const auto where = fmt::format("study {}", NameOf(id));
     const auto& record = book.record;
     const bool finished = !book.reference->Next(book.plan.minimum_hospitals).has_value();
-    if (record.phase == StudyPhase::kComplete && !finished) context_.Fail("a stated end", where + " is complete without all its answers");
-    if (record.phase == StudyPhase::kAborted && !book.abort_asked) context_.Fail("a stated end", where + " is aborted and nobody asked");
+    if (record.phase == StudyPhase::kComplete && !finished)
+      context_.Fail("a stated end", where + " is complete without all its answers");
+    if (record.phase == StudyPhase::kAborted && !book.abort_asked)
+      context_.Fail("a stated end", where + " is aborted and nobody asked");
     const bool spent = record.reason == Reason::kBudget && record.attempts >= book.plan.maximum_attempts;
     if (record.phase == StudyPhase::kFailed && !spent) {
-      context_.Fail("a stated end", fmt::format("{} failed: {} after {} of {} attempts", where, Name(record.reason), record.attempts, book.plan.maximum_attempts));
+      context_.Fail("a stated end", fmt::format("{} failed: {} after {} of {} attempts", where, Name(record.reason),
+                                                record.attempts, book.plan.maximum_attempts));
     }
     for (const auto& [number, hospital] : hospitals_) {
       const auto mine = hospital.records.find(id);
       const bool ended = mine != hospital.records.end() && mine->second.phase == record.phase;
-      const bool unused = ended && hospital.reserved.contains(id) && mine->second.last_attempt < book.plan.maximum_attempts;
+      const bool unused =
+          ended && hospital.reserved.contains(id) && mine->second.last_attempt < book.plan.maximum_attempts;
       if (unused && !hospital.released.contains(id)) {
-        context_.Fail("ledger released", fmt::format("{}: hospital {} keeps what it reserved and did not use", where, number));
+        context_.Fail("ledger released",
+                      fmt::format("{}: hospital {} keeps what it reserved and did not use", where, number));
       }
       if (mine == hospital.records.end() || record.phase != StudyPhase::kComplete) continue;
       const auto verdict = record.verdicts.find(number);

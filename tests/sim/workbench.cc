@@ -56,7 +56,11 @@ Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild) {
 
 Result<Value> FakeWorkbench::Check(const node::DataSetSpec& spec) const {
   Value report;
-  report.Set("rows", 100).Set("patients", 100).Set("files", 1).Set("columns", Value::Array{}).Set("warnings", Value::Array{});
+  report.Set("rows", 100)
+      .Set("patients", 100)
+      .Set("files", 1)
+      .Set("columns", Value::Array{})
+      .Set("warnings", Value::Array{});
   if (spec.folder.empty()) return Fail(Code::kInvalid, "no folder");
   return report;
 }

@@ -10,8 +10,8 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr Duration kPatience = minutes(30);    // After faults stop, within this the studies end.
-constexpr Duration kAftermath = seconds(15);   // What happens after the end must break nothing either.
+constexpr Duration kPatience = minutes(30);   // After faults stop, within this the studies end.
+constexpr Duration kAftermath = seconds(15);  // What happens after the end must break nothing either.
 constexpr std::uint64_t kMaxSteps = 3'000'000;
 constexpr std::string_view kAdmin = "admin-token";
 constexpr std::string_view kFederation = "federation-a";
@@ -84,16 +84,16 @@ void World::MakeHospital(std::uint32_t number) {
   hospital.number = number;
   hospital.name = fmt::format("hospital-{}", static_cast<char>('a' + number - 1));
   hospital.process = std::make_unique<Process>(context_, hospital.name, HospitalWorld(number));
-  hospital.end = network_.AddEnd(Transport(hospital.name), [this, number](Event event) {
-    At(number).process->Deliver(std::move(event));
-  });
+  hospital.end = network_.AddEnd(Transport(hospital.name),
+                                 [this, number](Event event) { At(number).process->Deliver(std::move(event)); });
   if (scenario.rogue) forger_.SetRogue({hospital.end, number});
   watch_.AddHospital(number);
   hospital.workbench = std::make_unique<FakeWorkbench>(
       number, context_.scenario.wild_values, scenario.unfit,
       [this, number, &scenario](const Plan&, const Query& query, const std::map<Digest, Bytes>& inputs) -> Status {
         watch_.OnCompute(number, query, inputs);
-        const bool fails = scenario.always_fails || (context_.Faulty() && context_.random.PerMille(scenario.fails_per_mille));
+        const bool fails =
+            scenario.always_fails || (context_.Faulty() && context_.random.PerMille(scenario.fails_per_mille));
         if (fails) return Fail(Code::kIo, "a file of the data set cannot be read");
         return {};
       });
@@ -157,12 +157,13 @@ void World::PlanRollback() {
   if (!scenario.rollback) return;
   const Duration taken = context_.Within(scenario.faults_from, scenario.faults_until);
   context_.scheduler.At(taken, [this, taken] {
-    context_.scheduler.At(context_.Within(taken, context_.scenario.faults_until), [this, backup = coordinator_->disk().durable()] {
-      if (!coordinator_->up()) return;
-      coordinator_->RestoreBeforeStart(backup);
-      coordinator_->Crash("its disk is lost", std::chrono::seconds(2));
-      watch_.OnCoordinatorRestored(backup);
-    });
+    context_.scheduler.At(context_.Within(taken, context_.scenario.faults_until),
+                          [this, backup = coordinator_->disk().durable()] {
+                            if (!coordinator_->up()) return;
+                            coordinator_->RestoreBeforeStart(backup);
+                            coordinator_->Crash("its disk is lost", std::chrono::seconds(2));
+                            watch_.OnCoordinatorRestored(backup);
+                          });
   });
 }
 
@@ -199,7 +200,8 @@ Outcome World::Run() {
   }
   if (!context_.failure && context_.scenario.CoordinatorHonest()) watch_.AtEnd();
   context_.Note("coordinator keeps {} blobs at the end", coordinator_->disk().durable().blobs.size());
-  for (const auto& hospital : hospitals_) context_.Note("{} keeps {} blobs at the end", hospital->name, hospital->process->disk().durable().blobs.size());
+  for (const auto& hospital : hospitals_)
+    context_.Note("{} keeps {} blobs at the end", hospital->name, hospital->process->disk().durable().blobs.size());
   Outcome outcome;
   outcome.failure = context_.failure;
   outcome.last_events.assign(context_.trace.last().begin(), context_.trace.last().end());

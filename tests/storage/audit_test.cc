@@ -12,7 +12,8 @@ std::vector<std::string> Lines() {
   ChainHead head;
   std::vector<std::string> lines;
   for (int i = 0; i < 4; ++i) {
-    const Value row = Value().Set("event", "upload").Set("at_ms", 1000 + i).Set("round", i).Set("note", "caf\u00e9 \"x\"");
+    const Value row =
+        Value().Set("event", "upload").Set("at_ms", 1000 + i).Set("round", i).Set("note", "caf\u00e9 \"x\"");
     lines.push_back(AuditLine(&head, View(CanonicalJson(row))));
   }
   lines.push_back(AuditEnd(head));

@@ -53,16 +53,16 @@ TEST_F(DatabaseTest, KeepsWhatWasCommitted) {
   ChainHead head;
   {
     auto database = Open();
-    const std::vector<Write> writes = {PutState{"study", "a", Row("one")}, PutState{"study", "b", {}},
-                                       PutState{"round", "a", Row("gone")}, PutState{"study", "a", Row("two")},
-                                       EraseState{"round", "a"}, EraseState{"round", "never"}};
+    const std::vector<Write> writes = {
+        PutState{"study", "a", Row("one")}, PutState{"study", "b", {}}, PutState{"round", "a", Row("gone")},
+        PutState{"study", "a", Row("two")}, EraseState{"round", "a"},   EraseState{"round", "never"}};
     ASSERT_TRUE(database->Commit(writes).has_value());
     head = Append(*database, "audit", 3);
   }
   auto database = Open();
   const Stored stored = database->Load().value();
-  EXPECT_EQ(stored.state, (std::map<std::pair<std::string, std::string>, Bytes>{{{"study", "a"}, Row("two")},
-                                                                                  {{"study", "b"}, {}}}));
+  EXPECT_EQ(stored.state,
+            (std::map<std::pair<std::string, std::string>, Bytes>{{{"study", "a"}, Row("two")}, {{"study", "b"}, {}}}));
   EXPECT_EQ(stored.chains, (std::map<std::string, ChainHead>{{"audit", head}}));
   EXPECT_EQ(database->Rows("audit", 2, 3).value(), (std::vector<Bytes>{Row("2"), Row("3")}));
   EXPECT_EQ(database->Rows("audit", 0, 99).value().size(), 3U);
@@ -86,7 +86,8 @@ TEST_F(DatabaseTest, ATransactionIsAllOrNothing) {
 TEST_F(DatabaseTest, TwoRowsOfOneChainFitOneTransaction) {
   auto database = Open();
   const ChainHead first = ChainNext({}, Row("a"));
-  ASSERT_TRUE(database->Commit({AppendChain{"audit", {}, Row("a")}, AppendChain{"audit", first, Row("b")}}).has_value());
+  ASSERT_TRUE(
+      database->Commit({AppendChain{"audit", {}, Row("a")}, AppendChain{"audit", first, Row("b")}}).has_value());
   EXPECT_EQ(database->Load().value().chains.at("audit"), ChainNext(first, Row("b")));
 }
 
@@ -153,7 +154,8 @@ TEST_F(DatabaseTest, FilesAreForTheOwnerOnly) {
   auto database = Open();
   Append(*database, "audit", 1);
   for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
-    EXPECT_EQ(entry.status().permissions() & std::filesystem::perms(0077), std::filesystem::perms::none) << entry.path();
+    EXPECT_EQ(entry.status().permissions() & std::filesystem::perms(0077), std::filesystem::perms::none)
+        << entry.path();
   }
   database.reset();
   chmod(file_.c_str(), 0644);
@@ -168,7 +170,8 @@ TEST_F(DatabaseTest, FindsEveryKindOfChangedRow) {
       {"DELETE FROM chain WHERE name = 'ledger' AND seq = 2", "row 2 of chain ledger"},
       {"DELETE FROM chain WHERE name = 'ledger' AND seq = 1", "row 1 of chain ledger"},
       {"UPDATE chain SET seq = 9 WHERE name = 'ledger' AND seq = 1; UPDATE chain SET seq = 1 WHERE name = 'ledger' AND "
-       "seq = 2; UPDATE chain SET seq = 2 WHERE name = 'ledger' AND seq = 9", "row 1 of chain ledger"},
+       "seq = 2; UPDATE chain SET seq = 2 WHERE name = 'ledger' AND seq = 9",
+       "row 1 of chain ledger"},
   };
   for (const auto& [sql, where] : cases) {
     std::filesystem::remove(file_);

@@ -172,8 +172,12 @@ TEST_F(ListenerTest, GarbageOnThePortHarmsNobody) {
   address.sin_port = htons(port);
   // What a scanner, a browser and a half-known protocol would send.
   const std::string greeting("\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32);
-  const std::vector<std::string> garbage = {"", "GET / HTTP/1.1\r\n\r\n", std::string(100'000, '\xff'), greeting,
-                                            greeting + std::string(5000, '\x04'), std::string(64, '\0'),
+  const std::vector<std::string> garbage = {"",
+                                            "GET / HTTP/1.1\r\n\r\n",
+                                            std::string(100'000, '\xff'),
+                                            greeting,
+                                            greeting + std::string(5000, '\x04'),
+                                            std::string(64, '\0'),
                                             greeting + std::string("\0\0\0\0\2\x7f\xff\xff\xff\xff\xff\xff\xff", 13)};
   std::vector<int> sockets;
   for (const std::string& bytes : garbage) {

@@ -43,7 +43,8 @@ TurnResult AnswerAll(const std::vector<Event>& events) {
 // Runs a loop on a thread of its own.
 class Running {
  public:
-  explicit Running(LoopOptions options) : loop_(std::move(options)), status_(std::async(std::launch::async, [this] { return loop_.Run(); })) {}
+  explicit Running(LoopOptions options)
+      : loop_(std::move(options)), status_(std::async(std::launch::async, [this] { return loop_.Run(); })) {}
   ~Running() { loop_.Stop(); }
   std::future<Reply> Ask(const std::string& path) {
     auto promise = std::make_shared<std::promise<Reply>>();
@@ -274,7 +275,9 @@ class DiaryLink : public Link {
     diary_->lines.push_back("chunk " + std::string(Text(chunk.head)));
   }
   void Admit(const std::set<PeerKey>&) override { diary_->lines.emplace_back("admit"); }
-  void Disconnect(const PeerKey&, const std::string& reason) override { diary_->lines.push_back("disconnect " + reason); }
+  void Disconnect(const PeerKey&, const std::string& reason) override {
+    diary_->lines.push_back("disconnect " + reason);
+  }
   void Stop() override { diary_->lines.emplace_back("stop"); }
 
  private:
@@ -307,8 +310,8 @@ TEST_F(LoopTest, EffectsFollowTheContractsOrder) {
   Loop loop(std::move(options));
   loop.Submit({}, [&](const Reply&) { diary.lines.emplace_back("reply"); });
   EXPECT_TRUE(loop.Run().has_value());
-  EXPECT_EQ(diary.lines, (std::vector<std::string>{"write", "seal", "commit", "drop", "send 1", "chunk 2", "send 3", "reply",
-                                                   "admit", "disconnect why", "stop"}));
+  EXPECT_EQ(diary.lines, (std::vector<std::string>{"write", "seal", "commit", "drop", "send 1", "chunk 2", "send 3",
+                                                   "reply", "admit", "disconnect why", "stop"}));
 }
 
 TEST_F(LoopTest, RunOnceTurnsUntilTheReplyIsThere) {
@@ -364,7 +367,8 @@ TEST_F(LoopTest, TwoLoopsMoveABlobOverTheNetwork) {
   LoopOptions pulling;
   pulling.storage = database.get();
   pulling.blobs = blobs.get();
-  pulling.link = std::move(Connection::Start({.endpoint = endpoint, .key = &node, .server_key = server.public_key()})).value();
+  pulling.link =
+      std::move(Connection::Start({.endpoint = endpoint, .key = &node, .server_key = server.public_key()})).value();
   std::uint8_t asked = 0;
   std::uint8_t taken = 0;
   pulling.core = std::make_unique<ScriptedCore>([&](const std::vector<Event>& events, Now) {
@@ -376,7 +380,8 @@ TEST_F(LoopTest, TwoLoopsMoveABlobOverTheNetwork) {
       if (std::holds_alternative<PeerConnected>(event)) {
         for (int i = 0; i < 4; ++i) ask();
       } else if (const auto* chunk = std::get_if<FrameReceived>(&event)) {
-        out.blob_writes.push_back({root, content.size(), chunk->frame.at(0) * kChunk, {chunk->frame.begin() + 1, chunk->frame.end()}});
+        out.blob_writes.push_back(
+            {root, content.size(), chunk->frame.at(0) * kChunk, {chunk->frame.begin() + 1, chunk->frame.end()}});
         ask();
         if (++taken == 10) {
           out.blob_seals.push_back(root);

@@ -15,7 +15,8 @@ namespace {
 // A TCP relay that can fall silent: connections stay open, nothing passes any more.
 class Relay {
  public:
-  explicit Relay(const std::string& target) : target_port_(static_cast<std::uint16_t>(std::stoi(target.substr(target.rfind(':') + 1)))) {
+  explicit Relay(const std::string& target)
+      : target_port_(static_cast<std::uint16_t>(std::stoi(target.substr(target.rfind(':') + 1)))) {
     listening_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address = Loopback(0);
     socklen_t size = sizeof address;
@@ -157,13 +158,16 @@ TEST_F(NetworkTest, ManyNodesComeAndGoAtOnce) {
     std::vector<Ear*> ears = {&coordinator};
     for (const CurveKey& key : keys) nodes.push_back(Node(key));
     for (Ear& node : nodes) ears.push_back(&node);
-    ASSERT_TRUE(Until(ears, [&] { return std::ranges::all_of(nodes, [](const Ear& node) { return node.Connected(); }); }));
+    ASSERT_TRUE(
+        Until(ears, [&] { return std::ranges::all_of(nodes, [](const Ear& node) { return node.Connected(); }); }));
     for (Ear& node : nodes) node.link->Transmit(Send{{}, Frame("hello")});
     ASSERT_TRUE(Until(ears, [&] { return coordinator.All<FrameReceived>().size() == keys.size(); }));
     EXPECT_EQ(coordinator.All<PeerConnected>().size(), keys.size());
     EXPECT_FALSE(coordinator.Lost());
     for (const CurveKey& key : keys) coordinator.link->Transmit(Send{key.public_key(), Frame(key.public_key().Hex())});
-    ASSERT_TRUE(Until(ears, [&] { return std::ranges::all_of(nodes, [](const Ear& node) { return !node.All<FrameReceived>().empty(); }); }));
+    ASSERT_TRUE(Until(ears, [&] {
+      return std::ranges::all_of(nodes, [](const Ear& node) { return !node.All<FrameReceived>().empty(); });
+    }));
     for (std::size_t i = 0; i < keys.size(); ++i) EXPECT_TRUE(nodes[i].Has(keys[i].public_key().Hex()));
     nodes.clear();
     ASSERT_TRUE(Until({&coordinator}, [&] { return coordinator.All<PeerLost>().size() == keys.size(); }));
