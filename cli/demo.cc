@@ -131,7 +131,7 @@ class Demo {
     const Submitted submitted = TRY(Submit(federation->api(), plan));
     TRY(federation->Approve(submitted.study));
     WatchView view(terminal_, false, false);
-    const Value last = TRY(Follow(
+    Value last = TRY(Follow(
         federation->api(), submitted.study, std::chrono::milliseconds(50), std::chrono::seconds(10),
         [&](const Value& state) { view.See(state); }, Interrupted));
     if (Interrupted()) return Fail(Code::kIo, "interrupted");
@@ -167,6 +167,7 @@ class Demo {
     const Query query = TRY(LastTrainQuery(federation.NodeDirectory(cohort.hospitals.front().name), study));
     const Bytes model = TRY(ReadFile(figures->files.model, kMaxModel));
     std::vector<node::DataSetSpec> specs;
+    specs.reserve(cohort.hospitals.size());
     for (const CohortHospital& hospital : cohort.hospitals)
       specs.push_back(TRY(node::SpecOf(hospital.name, hospital.data, cohort.schema)));
     figures->pooled = TRY(node::PooledResults(plan, specs, query, model));

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxSchema = 256 * 1024;
+constexpr std::size_t kMaxSchema = std::size_t{256} * 1024;
 
 // A hospital's name from its file's: what stands for the pattern's '*', or the name without its ending.
 std::string NameFrom(const std::string& file, const std::string& pattern) {

@@ -19,7 +19,7 @@ Result<Secret> Invite(const Api& api, const std::string& name, Duration valid) {
   token.server = TRY(TransportKey::FromHexText(answer["server_key"].AsString()));
   token.roster_fingerprint = TRY(Digest::FromHexText(answer["roster_fingerprint"].AsString()));
   TRY(CheckEndpoint(token.endpoint));
-  if (token.federation.empty() || token.federation.size() > 128)
+  if (!CheckFederationName(token.federation))
     return Fail(Code::kProtocol, "the coordinator names no federation; is its address right?");
   return FormatToken(token);
 }

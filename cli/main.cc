@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "common/base/cpu.h"
 #include "common/base/version.h"
 #include "common/crypto/secret.h"
 
@@ -142,4 +143,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace consilium::cli
 
-int main(int argc, char** argv) { return consilium::cli::Main(argc, argv); }
+int main(int argc, char** argv) {
+  consilium::RequireCpu();
+  return consilium::cli::Main(argc, argv);
+}

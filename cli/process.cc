@@ -60,6 +60,7 @@ int OpenOutput(const std::filesystem::path& path) {
 Result<std::pair<pid_t, int>> Spawn(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
                                     int in, int out, int err) {
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& word : argv) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   std::vector<char*> variables;

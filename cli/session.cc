@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxLogins = 256 * 1024;
+constexpr std::size_t kMaxLogins = std::size_t{256} * 1024;
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);

@@ -12,7 +12,7 @@
 namespace consilium::coordinator {
 namespace {
 
-constexpr std::size_t kMaxConfig = 64 * 1024;
+constexpr std::size_t kMaxConfig = std::size_t{64} * 1024;
 
 std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) {
   return directory / "keys" / name;

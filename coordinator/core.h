@@ -44,7 +44,7 @@ class CoordinatorCore final : public Service {
 
  private:
   // events
-  void OnFrame(const PeerKey& peer, Bytes frame);
+  void OnFrame(const PeerKey& peer, const Bytes& frame);
   void OnMemberFrame(const PeerKey& peer, const Member& member, const Bytes& frame);
   void OnChunkFrame(const PeerKey& peer, const Bytes& frame);
   void OnEnrollFrame(const PeerKey& peer, const Invitation& invitation, const Bytes& frame);
@@ -58,12 +58,12 @@ class CoordinatorCore final : public Service {
   void OnRequest(const RequestReceived& request);
   Result<Reply> Answer(const RequestReceived& request);
   Result<Value> PostInvitation(const RequestReceived& request);
-  Result<Value> GetNextRoster(const RequestReceived& request) const;
+  [[nodiscard]] Result<Value> GetNextRoster(const RequestReceived& request) const;
   Result<Value> PostRoster(const RequestReceived& request);
   Result<Value> PostStudy(const RequestReceived& request);
   Result<Reply> StudyRequest(const RequestReceived& request, std::string_view rest);
-  Result<Reply> ExportAudit(const RequestReceived& request) const;
-  Result<Value> GetAudit(const RequestReceived& request) const;
+  [[nodiscard]] Result<Reply> ExportAudit(const RequestReceived& request) const;
+  [[nodiscard]] Result<Value> GetAudit(const RequestReceived& request) const;
   [[nodiscard]] Value GetStatus() const;
   [[nodiscard]] Value GetHospitals() const;
   [[nodiscard]] Value ToValue(const Study& study, bool whole) const;
@@ -76,7 +76,9 @@ class CoordinatorCore final : public Service {
   void SendRosters(const PeerKey& peer, std::uint64_t first);
   void Audit(Value row);
   void Admit();
+  void DropUnused();
   [[nodiscard]] const Invitation* InvitationFor(const TransportKey& key) const;
+  [[nodiscard]] Member AsMember(const Enroll& enroll, std::size_t number) const;  // As a next roster would have it.
   [[nodiscard]] std::string HospitalName(std::uint32_t number) const;
   [[nodiscard]] std::optional<PeerKey> PeerOf(std::uint32_t number) const;  // When its session is greeted.
 
@@ -91,6 +93,8 @@ class CoordinatorCore final : public Service {
   std::map<StudyId, std::pair<Instant, Instant>> run_times_;  // First attempt of this process's life, last release.
   Inbox inbox_;
   Outbox outbox_;
+  std::set<Digest> kept_;    // Blobs in the store, or on their way into it, that this core lets go of when unneeded.
+  std::set<PeerKey> liars_;  // To be refused at the end of this turn.
   ChainHead audit_head_;
   struct Folding {
     StudyId study;

@@ -117,7 +117,7 @@ Result<Founded> Initialise(const fs::path& directory, const Config& config) {
   const auto database = TRY(Database::Open(DatabaseFile(directory)));
   TRY(database->Commit(FoundingWrites(roster, token)));
   TRY(WriteConfig(directory, config));
-  return Founded{roster.hash(), Fingerprint(keys.keys.identity.verify_key(), keys.keys.transport.public_key())};
+  return Founded{roster.hash(), Fingerprint(roster.hash(), keys.keys.transport.public_key())};
 }
 
 Result<Endpoints> ReadEndpoints(const fs::path& directory) {

@@ -11,7 +11,7 @@ namespace consilium::coordinator {
 // What `init` made; for the screen.
 struct Founded {
   Digest fingerprint;  // Of roster 0.
-  std::string words;   // Of the coordinator's two keys.
+  std::string words;   // Of roster 0 and the server's key, as `consilium login` shows them.
 };
 // Makes the whole directory. kConflict when anything is in it: a federation's keys are never overwritten.
 Result<Founded> Initialise(const std::filesystem::path& directory, const Config& config);

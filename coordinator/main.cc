@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "common/base/cpu.h"
 #include "common/base/version.h"
 #include "common/settings/terminal.h"
 #include "common/settings/value.h"
@@ -15,8 +16,8 @@ int Init(const Terminal& terminal, const std::string& directory, const Config& c
   const auto founded = Initialise(directory, config);
   if (!founded) return terminal.Fail(founded.error());
   terminal.Say(fmt::format(R"(The federation "{}" is founded in {}.
-Fingerprint of its roster 0: {}
-Fingerprint of the coordinator's keys: {}
+Its fingerprint (of roster 0): {}
+Its fingerprint in words: {}
 
 Next:
   consilium-coordinator run {}
@@ -76,4 +77,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace consilium::coordinator
 
-int main(int argc, char** argv) { return consilium::coordinator::Main(argc, argv); }
+int main(int argc, char** argv) {
+  consilium::RequireCpu();
+  return consilium::coordinator::Main(argc, argv);
+}

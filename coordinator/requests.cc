@@ -108,12 +108,15 @@ Result<Value> CoordinatorCore::PostInvitation(const RequestReceived& request) {
   const std::int64_t seconds = request.body["expires_s"].AsInteger(kLongestInvitation);
   if (seconds < 1 || seconds > kLongestInvitation)
     return Fail(Code::kInvalid, "expires_s must be 1 to 259200 (72 hours)");
-  const auto known = invitations_.find(name);
-  const bool open = known != invitations_.end() && !known->second.spent;
-  if (chain_.current().ByName(name) != nullptr || (known != invitations_.end() && !open)) {
-    return Fail(Code::kConflict, fmt::format("'{}' is enrolled already; see: consilium hospital list", name));
+  if (chain_.current().ByName(name) != nullptr) {
+    return Fail(Code::kConflict, fmt::format("'{}' is a member already; see: consilium hospital list", name));
   }
-  Invitation invitation{name, key, now_.wall_ms + seconds * 1000, false};  // A second one replaces an unused first.
+  // A second invitation replaces the first, and an enrolment that was never confirmed: its words may have been wrong.
+  if (enrolments_.erase(name) > 0) {
+    result_.transaction.emplace_back(EraseState{"enrolment", name});
+    Audit(Value().Set("event", "enrolment_dropped").Set("hospital", name));
+  }
+  Invitation invitation{name, key, now_.wall_ms + seconds * 1000, false};
   Value value;
   value.Set("key", key.Hex()).Set("expires_ms", invitation.expires_ms).Set("spent", false);
   result_.transaction.emplace_back(PutState{"invitation", name, ToBytes(View(CanonicalJson(value)))});
@@ -167,19 +170,7 @@ Result<Value> CoordinatorCore::GetNextRoster(const RequestReceived& request) con
   Roster next = chain_.current();
   next.seq += 1;
   next.previous = chain_.hash();
-  Fields id("consilium/hospital");
-  id.Add(enroll.identity);
-  Member member{.number = static_cast<std::uint32_t>(next.members.size() + 1),
-                .id = *HospitalId::From(ByteView(id.Hash()).first(HospitalId::kSize)),
-                .name = enroll.name,
-                .identity = enroll.identity,
-                .transport = enroll.transport,
-                .officers = {},
-                .valid_from_ms = now_.wall_ms,
-                .valid_until_ms = 0,
-                .revoked = false};
-  if (!enroll.officer.IsZero()) member.officers.push_back(enroll.officer);
-  next.members.push_back(std::move(member));
+  next.members.push_back(AsMember(enroll, next.members.size() + 1));
   const Bytes bytes = Canonical(next);
   Value membership{Value::Array{}};
   membership.Push(Value().Set("key", enroll.identity.Hex()).Set("signature", enroll.membership.Hex()));

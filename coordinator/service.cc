@@ -17,7 +17,7 @@ Result<Value> ParseState(ByteView blob) { return ParseJson(Text(blob), {.bytes =
 
 // Adds a spooled upload to the running sum, tile by tile.
 std::any FoldUpload(const BlobStore& blobs, const Digest& root, Ring ring, Bytes* sum) {
-  constexpr std::uint64_t kTile = 256 * 1024;
+  constexpr std::uint64_t kTile = std::uint64_t{256} * 1024;
   Bytes tile(std::min<std::uint64_t>(kTile, sum->size()));
   for (std::uint64_t at = 0; at < sum->size(); at += kTile) {
     const std::uint64_t length = std::min<std::uint64_t>(kTile, sum->size() - at);
@@ -86,6 +86,7 @@ Status CoordinatorCore::RestoreAll() {
     }
   }
   options_.stored = {};
+  for (const Digest& root : TRY(options_.blobs->List())) kept_.insert(root);
   return {};
 }
 
@@ -99,7 +100,7 @@ TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
     std::visit(
         [this](auto& e) {
           using E = std::decay_t<decltype(e)>;
-          if constexpr (std::is_same_v<E, FrameReceived>) OnFrame(e.peer, std::move(e.frame));
+          if constexpr (std::is_same_v<E, FrameReceived>) OnFrame(e.peer, e.frame);
           if constexpr (std::is_same_v<E, PeerConnected>) {
             sessions_[e.peer] = {};
             sessions_[e.peer].heard = now_.instant;
@@ -111,6 +112,8 @@ TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
         event);
   }
   OnClock();
+  for (const PeerKey& peer : std::exchange(liars_, {})) RefusePeer(peer, Reason::kMalformed, true);
+  DropUnused();
   for (const PullFrom& pull : inbox_.TakePulls()) SendMessage(pull.peer, pull.pull);
   std::optional<Instant> wake = next_heartbeat_;
   for (const auto& [id, study] : studies_) {
@@ -118,6 +121,24 @@ TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
   }
   result_.wake = wake;
   return std::move(result_);
+}
+
+// Lets go of the blobs that no study needs any more; after a start, also of those that a crash left behind.
+void CoordinatorCore::DropUnused() {
+  if (kept_.empty()) return;
+  std::set<Digest> needed;
+  for (const auto& send : result_.sends) {  // Drops come before sends: what is about to leave stays for one more turn.
+    if (const auto* chunk = std::get_if<SendChunk>(&send)) needed.insert(chunk->root);
+  }
+  for (const auto& [job, folding] : jobs_) needed.insert(folding.root);
+  for (const auto& [id, study] : studies_) study->AddNeeded(&needed);
+  std::erase_if(kept_, [&](const Digest& root) {
+    if (needed.contains(root)) return false;
+    outbox_.Stop(root);
+    inbox_.Cancel(root);
+    result_.blob_drops.push_back(root);
+    return true;
+  });
 }
 
 void CoordinatorCore::OnClock() {
@@ -208,6 +229,7 @@ void CoordinatorCore::SendRosters(const PeerKey& peer, std::uint64_t first) {
       blob.root = MerkleRoot(blob.leaves);
       result_.blob_writes.push_back({blob.root, bytes.size(), 0, bytes});
       result_.blob_seals.push_back(blob.root);
+      kept_.erase(blob.root);  // Rosters stay.
       outbox_.Serve(blob.root, blob.bytes, peer);
       update.rosters.push_back(std::move(blob));
     }
@@ -217,9 +239,9 @@ void CoordinatorCore::SendRosters(const PeerKey& peer, std::uint64_t first) {
 
 void CoordinatorCore::Carry(Study& study) {
   Effects effects = study.TakeEffects();
+  for (const BlobWrite& write : effects.blob_writes) kept_.insert(write.root);
   std::ranges::move(effects.blob_writes, std::back_inserter(result_.blob_writes));
   std::ranges::move(effects.blob_seals, std::back_inserter(result_.blob_seals));
-  std::ranges::move(effects.blob_drops, std::back_inserter(result_.blob_drops));
   std::ranges::move(effects.writes, std::back_inserter(result_.transaction));
   for (Value& row : effects.audits) {
     if (row["hospital"].IsInteger())
@@ -237,13 +259,18 @@ void CoordinatorCore::Carry(Study& study) {
     Log(LogLevel::kInfo, event, fields);
     Audit(std::move(row));
   }
-  for (const Digest& root : effects.stop_serving) outbox_.Stop(root);
-  for (const Digest& root : effects.cancels) inbox_.Cancel(root);
   for (const Effects::Serve& serve : effects.serves) {
     if (const auto peer = PeerOf(serve.number)) outbox_.Serve(serve.blob.root, serve.blob.bytes, *peer);
   }
   for (const Effects::Fetch& fetch : effects.fetches) {
-    if (const auto peer = PeerOf(fetch.number)) inbox_.Start(*peer, fetch.blob);
+    const auto peer = PeerOf(fetch.number);
+    if (!peer) continue;
+    if (!inbox_.Start(*peer, fetch.blob)) {
+      study.OnFetchRefused(fetch.number, fetch.blob.root);
+      liars_.insert(*peer);
+      continue;
+    }
+    kept_.insert(fetch.blob.root);
   }
   for (Effects::ToHospital& send : effects.sends) {
     const auto peer = PeerOf(send.number);
@@ -267,7 +294,7 @@ void CoordinatorCore::Carry(Study& study) {
 
 // ---- receiving ----
 
-void CoordinatorCore::OnFrame(const PeerKey& peer, Bytes frame) {
+void CoordinatorCore::OnFrame(const PeerKey& peer, const Bytes& frame) {
   Session& session = sessions_[peer];
   session.heard = now_.instant;
   const Member* member = chain_.current().ByTransport(peer);
@@ -405,6 +432,21 @@ const Invitation* CoordinatorCore::InvitationFor(const TransportKey& key) const 
   return nullptr;
 }
 
+Member CoordinatorCore::AsMember(const Enroll& enroll, std::size_t number) const {
+  Member member{.number = static_cast<std::uint32_t>(number),
+                .id = *HospitalId::From(
+                    ByteView(Fields("consilium/hospital").Add(enroll.identity).Hash()).first(HospitalId::kSize)),
+                .name = enroll.name,
+                .identity = enroll.identity,
+                .transport = enroll.transport,
+                .officers = {},
+                .valid_from_ms = now_.wall_ms,
+                .valid_until_ms = 0,
+                .revoked = false};
+  if (!enroll.officer.IsZero()) member.officers.push_back(enroll.officer);
+  return member;
+}
+
 void CoordinatorCore::OnEnrollFrame(const PeerKey& peer, const Invitation& invitation, const Bytes& frame) {
   auto enroll = ReadEnroll(frame);
   if (!enroll) return RefusePeer(peer, Reason::kMalformed, true);
@@ -422,13 +464,12 @@ void CoordinatorCore::OnEnrollFrame(const PeerKey& peer, const Invitation& invit
     if (!Verify(enroll->identity, signed_fields.bytes(), enroll->membership)) {
       return RefusePeer(peer, Reason::kBadSignature, true);
     }
-    const auto same_keys = [&](const auto& other) {
-      return other.identity == enroll->identity || other.transport == enroll->transport;
-    };
-    const bool taken = std::ranges::any_of(roster.members, same_keys) ||
-                       std::ranges::any_of(enrolments_, [&](const auto& e) { return same_keys(e.second.enroll); }) ||
-                       roster.ByName(enroll->name) != nullptr;
-    if (taken) return RefusePeer(peer, Reason::kNameTaken, true);
+    Roster all = roster;  // With everyone who waits for confirmation: no name and no key may serve twice.
+    for (const auto& [name, waiting] : enrolments_) {
+      if (roster.ByName(name) == nullptr) all.members.push_back(AsMember(waiting.enroll, all.members.size() + 1));
+    }
+    all.members.push_back(AsMember(*enroll, all.members.size() + 1));
+    if (!ParseRoster(Canonical(all))) return RefusePeer(peer, Reason::kNameTaken, true);
     Invitation& spent = invitations_[invitation.name];
     spent.spent = true;
     Value value;

@@ -53,6 +53,13 @@ Result<std::unique_ptr<Study>> Study::Restore(const StudyRecord& record, StudyCo
   study->last_verdict_ = now.instant;
   study->retry_at_ = now.instant;
   for (std::uint32_t number : study->Approved()) study->last_seen_[number] = now.instant;
+  if (study->record_.releases > 0) {
+    const auto release = ReadFrame(study->record_.release_frame, context.key->verify_key());
+    const auto* last = release ? std::get_if<Release>(&*release) : nullptr;
+    if (last == nullptr)
+      return Fail(Code::kCorrupt, "the last release of study " + study->id_.Hex() + " does not verify");
+    if (last->model.bytes > kInlineBlob) study->model_root_ = last->model.root;
+  }
   if (study->record_.open) {
     Status opened = study->OpenRound(now.instant);
     if (!opened) return std::unexpected(opened.error());
@@ -70,16 +77,10 @@ std::vector<std::uint32_t> Study::Approved() const {
   return out;
 }
 
-std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& candidates) {
-  const std::vector<SignedRoster>& links = context_.roster->links();
-  for (; rosters_counted_ < links.size(); ++rosters_counted_) {
-    const auto roster = ParseRoster(links[rosters_counted_].roster);
-    CHECK(roster.has_value());  // It is in the chain.
-    roster_members_[links[rosters_counted_].hash()] = static_cast<std::uint32_t>(roster->members.size());
-  }
-  const auto pinned = [this](std::uint32_t number) {
-    const auto members = roster_members_.find(record_.verdicts.at(number).roster);
-    return members == roster_members_.end() ? 0 : members->second;
+std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& candidates) const {
+  const auto pinned = [this](std::uint32_t number) {  // A roster of n members holds the numbers 1 to n.
+    const Roster* roster = context_.roster->Find(record_.verdicts.at(number).roster);
+    return roster == nullptr ? 0 : roster->members.size();
   };
   std::vector<std::uint32_t> best;
   for (const std::uint32_t highest : candidates) {
@@ -117,6 +118,7 @@ void Study::OnHello(std::uint32_t number, const StudyMark* mark, Now now) {
   const bool approved = verdict != record_.verdicts.end() && verdict->second.approved;
   if (!Ended() && (!known || verdict == record_.verdicts.end())) {
     const Blob plan = Publish(record_.plan);
+    plan_root_ = plan.root;
     Attach(number, plan);
     Tell(number, PlanOffer{id_, plan});
   }
@@ -159,8 +161,8 @@ void Study::OnVerdict(std::uint32_t number, const PlanVerdict& verdict, Now now)
   Audit("verdict",
         Value().Set("hospital", number).Set("approved", verdict.approved).Set("reason", Name(verdict.reason)), now);
   if (!verdict.approved && round_) round_->OnDeclined(number, Reason::kRejected);
-  Tell(number, State());
   if (verdict.approved && record_.releases > 0) RepeatRelease(number);  // A newcomer's chain begins with the last one.
+  Tell(number, State());
   Advance(now);
 }
 
@@ -188,7 +190,7 @@ void Study::End(StudyPhase phase, Reason reason, Now now) {
     for (std::uint32_t number : round_->record().cohort) {
       Tell(number, Abandon{id_, round_->record().attempt, reason});
     }
-    DropUploads();
+    ForgetUploads();
     round_.reset();
     record_.open.reset();
   }
@@ -260,6 +262,7 @@ void Study::Invite1(std::uint32_t number, Now now) {
   const RoundRecord& open = round_->record();
   for (const Blob& input : open.inputs) Attach(number, input);
   const Blob query = Publish(open.query);
+  query_root_ = query.root;
   Attach(number, query);
   Tell(number, Invite{id_, open.round, open.attempt, 0, query, open.cohort, open.roster, open.last_release, open.inputs,
                       Milliseconds(round_->TimeLeft(now.instant))});
@@ -269,7 +272,10 @@ void Study::RepeatRelease(std::uint32_t number) {
   if (!online_.contains(number)) return;
   effects_.sends.push_back({number, record_.release_frame});
   const auto global = record_.algorithm.vectors.find("global");
-  if (global != record_.algorithm.vectors.end()) Attach(number, Publish(ParameterBlob(global->second)));
+  if (global == record_.algorithm.vectors.end()) return;
+  const Blob model = Publish(ParameterBlob(global->second));
+  model_root_ = model.root;
+  Attach(number, model);
 }
 
 Blob Study::Publish(const Bytes& content) {
@@ -285,19 +291,20 @@ void Study::Attach(std::uint32_t number, const Blob& blob) {
   if (blob.bytes > 0 && blob.content.empty()) effects_.serves.push_back({number, blob});
 }
 
-void Study::DropBlob(const Digest& root) {
-  effects_.stop_serving.push_back(root);
-  effects_.blob_drops.push_back(root);
-}
-
-void Study::DropUploads() {
-  for (const auto& [root, members] : arriving_) {
-    effects_.cancels.push_back(root);
-    effects_.blob_drops.push_back(root);
-  }
-  for (const auto& [number, root] : to_fold_) effects_.blob_drops.push_back(root);
+void Study::ForgetUploads() {
   arriving_.clear();
   to_fold_.clear();
+}
+
+void Study::AddNeeded(std::set<Digest>* roots) const {
+  if (!Ended()) roots->insert(plan_root_);
+  if (record_.open) {
+    roots->insert(query_root_);
+    for (const Blob& input : record_.open->inputs) roots->insert(input.root);
+  }
+  roots->insert(model_root_);
+  for (const auto& [root, members] : arriving_) roots->insert(root);
+  for (const auto& [number, root] : to_fold_) roots->insert(root);
 }
 
 // ---- uploads ----
@@ -337,14 +344,19 @@ void Study::OnUploadArrived(const Digest& root, Now /*now*/) {
   NextFold();
 }
 
+void Study::OnFetchRefused(std::uint32_t number, const Digest& root) {
+  const auto arriving = arriving_.find(root);
+  if (arriving == arriving_.end()) return;
+  arriving->second.erase(number);
+  if (arriving->second.empty()) arriving_.erase(arriving);
+}
+
 void Study::NextFold() {
   while (round_ && !round_->folding() && !to_fold_.empty()) {
     const auto [number, root] = to_fold_.front();
     to_fold_.erase(to_fold_.begin());
     if (round_->BeginFold(number, root)) {
       effects_.folds.push_back({number, root, round_->query().ring, round_->sum()});
-    } else {
-      effects_.blob_drops.push_back(root);
     }
   }
 }
@@ -356,10 +368,6 @@ void Study::OnFolded(std::uint32_t number, const Digest& root, bool intact, std:
     Tell(number, Receipt{id_, attempt, root});
     Audit("upload", Value().Set("hospital", number).Set("attempt", attempt).Set("root", root.Hex()), now);
   }
-  const bool spooled = round_->query().WireBytes() > kInlineBlob;
-  const bool again =
-      std::any_of(to_fold_.begin(), to_fold_.end(), [&](const auto& item) { return item.second == root; });
-  if (spooled && !again) effects_.blob_drops.push_back(root);
   NextFold();
   Advance(now);
 }
@@ -403,7 +411,7 @@ void Study::FailAttempt(Reason reason, Now now) {
             .Set("absent", absent),
         now);
   for (std::uint32_t number : record.cohort) Tell(number, Abandon{id_, record.attempt, reason});
-  DropUploads();
+  ForgetUploads();
   round_.reset();
   record_.open.reset();
   dirty_ = true;
@@ -455,10 +463,8 @@ void Study::Conclude(Now now) {
       .Set("survivors", Numbers(release.survivors))
       .Set("absent", std::move(absent));
 
-  DropUploads();
-  for (const Blob& input : open.inputs) {  // The model before this one, unless the answer left it as it was.
-    if (input.content.empty() && input.root != release.model.root) DropBlob(input.root);
-  }
+  ForgetUploads();
+  model_root_ = release.model.root;
   record_.releases = release.seq;
   record_.release_frame = EncodeFrame(release, *context_.key);
   record_.last_release = Blake2b(record_.release_frame);

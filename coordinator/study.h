@@ -22,7 +22,7 @@ namespace consilium::coordinator {
 // What a study wants done, in order. The owner signs messages, numbers jobs, chains audit rows.
 struct Effects {
   std::vector<BlobWrite> blob_writes;
-  std::vector<Digest> blob_seals, blob_drops;
+  std::vector<Digest> blob_seals;
   std::vector<Write> writes;
   std::vector<Value> audits;
   struct ToHospital {
@@ -35,13 +35,11 @@ struct Effects {
     Blob blob;  // May be pulled by this hospital from now on.
   };
   std::vector<Serve> serves;
-  std::vector<Digest> stop_serving;
   struct Fetch {
     std::uint32_t number;
     Blob blob;  // To be pulled; OnUploadArrived when whole.
   };
   std::vector<Fetch> fetches;
-  std::vector<Digest> cancels;  // Fetches that are not wanted any more.
   struct Fold {
     std::uint32_t number;
     Digest root;
@@ -68,6 +66,7 @@ class Study {
   void OnVerdict(std::uint32_t number, const PlanVerdict& verdict, Now now);
   void OnOffer(std::uint32_t number, const Offer& offer, Now now);
   void OnUploadArrived(const Digest& root, Now now);  // A fetched blob is whole and sealed.
+  void OnFetchRefused(std::uint32_t number, const Digest& root);  // The root is somebody else's blob.
   void OnFolded(std::uint32_t number, const Digest& root, bool intact, std::uint32_t attempt, Now now);
   void OnDecline(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now);
   void OnRosterChanged(Now now);
@@ -76,6 +75,8 @@ class Study {
   // The next time that OnTime could change something; later than `now`, at which OnTime was called.
   [[nodiscard]] std::optional<Instant> NextDeadline(Instant now) const;
   Effects TakeEffects();
+  // Adds the roots of the blobs that this study still serves, fetches or reads; the owner lets go of all others.
+  void AddNeeded(std::set<Digest>* roots) const;
 
   [[nodiscard]] const StudyId& id() const { return id_; }
   [[nodiscard]] const Plan& plan() const { return plan_; }
@@ -95,7 +96,7 @@ class Study {
   [[nodiscard]] std::vector<std::uint32_t> Approved() const;  // Approved and not revoked, ascending.
   // The most of `candidates` that all pinned one another's membership: a hospital computes only in company that its
   // officer was shown, so inviting one that came later than somebody's approval would make that hospital decline.
-  [[nodiscard]] std::vector<std::uint32_t> Acquainted(const std::vector<std::uint32_t>& candidates);
+  [[nodiscard]] std::vector<std::uint32_t> Acquainted(const std::vector<std::uint32_t>& candidates) const;
   [[nodiscard]] StudyState State() const;
   void ConsiderStart(Now now);
   void ConsiderBegin(Now now);
@@ -113,8 +114,7 @@ class Study {
   void TellApproved(const Message& message);
   void Audit(std::string_view event, Value fields, Now now);
   Blob Publish(const Bytes& content);  // Inline, or stored and named.
-  void DropUploads();
-  void DropBlob(const Digest& root);
+  void ForgetUploads();
   void Attach(std::uint32_t number, const Blob& blob);  // Lets the hospital pull it when it is not inline.
 
   StudyContext context_;
@@ -125,11 +125,10 @@ class Study {
   std::unique_ptr<Round> round_;
   std::map<std::uint32_t, Instant> last_seen_;  // Members that are offline, and since when.
   std::set<std::uint32_t> online_;
+  Digest plan_root_, query_root_, model_root_;             // Of what is too large for its message; zero otherwise.
   std::map<Digest, std::set<std::uint32_t>> arriving_;     // Root -> who offered it.
   std::vector<std::pair<std::uint32_t, Digest>> to_fold_;  // Arrived, waiting for the running fold.
   std::map<std::uint32_t, Absence> last_absences_;
-  std::map<Digest, std::uint32_t> roster_members_;  // By roster: it holds the numbers 1 to this. Grows with the chain.
-  std::size_t rosters_counted_ = 0;
   Instant last_verdict_, retry_at_;
   Duration pause_{};
   Effects effects_;

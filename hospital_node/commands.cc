@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxSchema = 256 * 1024;
+constexpr std::size_t kMaxSchema = std::size_t{256} * 1024;
 
 std::string Short(const Value& study) { return study.AsString().substr(0, 12); }
 std::string Text(const Value& value) { return Printable(value.AsString()); }

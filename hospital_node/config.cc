@@ -9,7 +9,7 @@
 namespace consilium::node {
 namespace {
 
-constexpr std::size_t kMaxConfig = 64 * 1024;
+constexpr std::size_t kMaxConfig = std::size_t{64} * 1024;
 constexpr std::int64_t kMostPatients = 1'000'000'000;
 
 std::filesystem::path KeyFile(const std::filesystem::path& directory, const char* name) {

@@ -91,7 +91,7 @@ class NodeCore final : public Service {
 
   // The studies (studies.cc).
   bool OnPlanOffer(PlanOffer offer);
-  bool OnInvite(Invite invite);
+  bool OnInvite(const Invite& invite);
   void OnRelease(const Release& release, const Bytes& frame);
   void OnJob(const JobFinished& finished);
   void OnComputed(const ComputeJob& job, const std::any& result);
@@ -122,7 +122,7 @@ class NodeCore final : public Service {
   [[nodiscard]] Value GetDataSets() const;
   Result<Value> GetResults(const RequestReceived& request);
   [[nodiscard]] Value GetBudget() const;
-  Result<Reply> ExportAudit(const RequestReceived& request) const;
+  [[nodiscard]] Result<Reply> ExportAudit(const RequestReceived& request) const;
 
   // Effects.
   void SendMessage(const Message& message);
@@ -148,8 +148,9 @@ class NodeCore final : public Service {
   std::set<Digest> sealed_now_;  // Sealed by this very turn.
   std::map<std::uint64_t, Job> jobs_;
   std::uint64_t next_job_ = 1;
-  std::set<StudyId> results_failed_;  // Not tried again before a restart.
-  std::map<StudyId, Phase> told_;     // The phase that the coordinator was last told.
+  std::set<StudyId> results_failed_;         // Not tried again before a restart.
+  std::map<StudyId, std::uint64_t> missed_;  // Releases that a session was closed for, to get them in the next one.
+  std::map<StudyId, Phase> told_;            // The phase that the coordinator was last told.
   bool started_ = false;
   Now now_;
   TurnResult result_;

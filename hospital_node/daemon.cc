@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxFrameFile = 16 * 1024;
+constexpr std::size_t kMaxFrameFile = std::size_t{16} * 1024;
 
 fs::path DatabaseFile(const fs::path& directory) { return directory / "database"; }
 fs::path ControlSocket(const fs::path& directory) { return fs::absolute(directory) / "control.sock"; }
@@ -189,7 +189,7 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
   }
   Bytes frame = TRY(KeptFrame(directory, token_key.public_key()));
   const Enroll enroll = TRY(ReadEnroll(frame));
-  const Joined joined{token.name, token.endpoint, Fingerprint(enroll.identity, enroll.transport)};
+  Joined joined{token.name, token.endpoint, Fingerprint(enroll.identity, enroll.transport)};
   if (fs::exists(ConfigFile(directory), ignored)) return joined;  // A second call after all went well.
   TRY(SendEnrolment(directory, token, token_key, std::move(frame)));
   Config config;

@@ -1,6 +1,7 @@
 // consilium-node: what each hospital runs.
 #include <CLI/CLI.hpp>
 
+#include "common/base/cpu.h"
 #include "common/base/version.h"
 #include "common/transport/loop.h"
 #include "hospital_node/commands.h"
@@ -101,4 +102,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace consilium::node
 
-int main(int argc, char** argv) { return consilium::node::Main(argc, argv); }
+int main(int argc, char** argv) {
+  consilium::RequireCpu();
+  return consilium::node::Main(argc, argv);
+}

@@ -7,22 +7,6 @@
 namespace consilium::node {
 namespace {
 
-// The roster with this hash, of all that were ever held; null when none has it.
-std::shared_ptr<const Roster> FindRoster(const RosterChain* rosters, const Digest& hash) {
-  if (rosters == nullptr) return nullptr;
-  for (const SignedRoster& link : rosters->links()) {
-    if (link.hash() != hash) continue;
-    auto roster = ParseRoster(link.roster);
-    return roster ? std::make_shared<const Roster>(std::move(*roster)) : nullptr;
-  }
-  return nullptr;
-}
-
-std::uint32_t CountMembers(const RosterChain* rosters, const Digest& hash) {
-  const auto roster = FindRoster(rosters, hash);
-  return roster == nullptr ? 0 : static_cast<std::uint32_t>(roster->members.size());
-}
-
 bool IsEnd(StudyPhase phase) {
   return phase == StudyPhase::kComplete || phase == StudyPhase::kAborted || phase == StudyPhase::kFailed;
 }
@@ -95,7 +79,6 @@ void Participant::Approve(const std::string& officer, const Site& site) {
   record_.consent = ParticipantRecord::Consent::kApproved;
   record_.officer = officer;
   record_.pinned_roster = site.rosters == nullptr ? Digest{} : site.rosters->hash();
-  pinned_members_ = 0;
   changed_ = true;
   if (!record_.reserved) {
     record_.reserved = true;
@@ -175,10 +158,11 @@ void Participant::OnInvite(const Invite& invite, const Site& site) {
     return Repeat();
   }
   if (const Reason reason = JudgeAttempt(invite, context); reason != Reason::kNone) return Decline(invite, reason);
-  if (pinned_members_ == 0) pinned_members_ = CountMembers(site.rosters, record_.pinned_roster);
-  const auto named = FindRoster(site.rosters, invite.roster);
-  const Invitation invitation{&invite,         &*query,    plan_.get(), named.get(), &site.rosters->current(),
-                              pinned_members_, site.number};
+  const Roster* pinned = site.rosters->Find(record_.pinned_roster);
+  const std::uint32_t pinned_members = pinned == nullptr ? 0 : static_cast<std::uint32_t>(pinned->members.size());
+  const Invitation invitation{
+      &invite,        &*query,    plan_.get(), site.rosters->Find(invite.roster), &site.rosters->current(),
+      pinned_members, site.number};
   if (const Reason reason = Judge(invitation, record_, *site.policy, *site.ledger); reason != Reason::kNone) {
     return Decline(invite, reason);
   }
@@ -255,6 +239,11 @@ void Participant::OnRelease(const Release& release, const Digest& envelope, cons
         StudyPhase::kRunning;  // A state that ran ahead of its release ends the study once more, with its model.
     End(StudyPhase::kComplete, Reason::kNone, site);
   }
+}
+
+bool Participant::Missed(const StudyState& state) const {
+  const bool took_part = Approved() && (record_.last_attempt > 0 || record_.releases > 0);
+  return took_part && IsEnd(state.phase) && state.releases > record_.releases;
 }
 
 void Participant::OnStudyState(const StudyState& state, const Site& site) {

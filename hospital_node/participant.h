@@ -84,6 +84,8 @@ class Participant {
   [[nodiscard]] bool Approved() const { return record_.consent == ParticipantRecord::Consent::kApproved; }
   [[nodiscard]] bool Ended() const;
   [[nodiscard]] bool LacksResults() const;  // Complete, trained here, and the figures are not there yet.
+  // The study ended with releases that this hospital, which took part, does not have.
+  [[nodiscard]] bool Missed(const StudyState& state) const;
   [[nodiscard]] StudyMark mark() const { return {id_, record_.releases, record_.last_release}; }
 
  private:
@@ -99,7 +101,6 @@ class Participant {
   StudyId id_;
   std::shared_ptr<const Plan> plan_;
   ParticipantRecord record_;
-  std::uint32_t pinned_members_ = 0;  // Of record_.pinned_roster; 0 until it was looked up.
   std::optional<Standing> standing_;
   Stage stage_ = Stage::kIdle;
   std::optional<std::pair<std::uint32_t, Reason>> declined_;  // The last one audited: repetitions fill no log.

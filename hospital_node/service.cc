@@ -81,14 +81,12 @@ Status NodeCore::RestoreDataSets() {
 }
 
 Status NodeCore::RestoreStudies() {
+  for (const Digest& root : TRY(options_.blobs->List())) kept_.insert(root);  // Also what a crash left behind.
   for (const auto& [key, bytes] : StateOf(options_.stored, "study")) {
     auto id = StudyId::FromHexText(key);
     if (!id) return std::unexpected(Corrupt("study " + key, id.error()));
     auto record = DecodeParticipantRecord(bytes);
     if (!record) return std::unexpected(Corrupt("study " + key, record.error()));
-    for (const Blob* blob : {&record->contribution, &record->model}) {
-      if (!blob->leaves.empty() && options_.blobs->Has(blob->root)) kept_.insert(blob->root);
-    }
     const Blob& contribution = record->contribution;
     if (kept_.contains(contribution.root)) {  // Its upload goes on where it was.
       outbox_.Serve(contribution.root, contribution.bytes, options_.server_key);

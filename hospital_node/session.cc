@@ -121,16 +121,25 @@ void NodeCore::OnMessage(Message message, const Bytes& frame) {
   if (queued) return Queue(std::move(message));
   Participant* participant = nullptr;
   if (const auto* receipt = std::get_if<Receipt>(&message)) {
-    if ((participant = Find(receipt->study)) != nullptr) participant->OnReceipt(*receipt);
+    participant = Find(receipt->study);
+    if (participant != nullptr) participant->OnReceipt(*receipt);
   } else if (const auto* abandon = std::get_if<Abandon>(&message)) {
     Log(LogLevel::kInfo, "abandoned",
         {{"study", abandon->study.Hex()},
          {"attempt", std::to_string(abandon->attempt)},
          {"reason", std::string(Name(abandon->reason))}});
-    if ((participant = Find(abandon->study)) != nullptr) participant->OnAbandon(*abandon);
+    participant = Find(abandon->study);
+    if (participant != nullptr) participant->OnAbandon(*abandon);
   } else if (const auto* state = std::get_if<StudyState>(&message)) {
     Log(LogLevel::kInfo, "study_state", {{"study", state->study.Hex()}, {"phase", std::string(Name(state->phase))}});
-    if ((participant = Find(state->study)) != nullptr) participant->OnStudyState(*state, Here());
+    participant = Find(state->study);
+    if (participant != nullptr) {
+      if (participant->Missed(*state) && missed_[state->study] < state->releases) {  // Hello asks for it, once.
+        missed_[state->study] = state->releases;
+        return CloseSession("a release was lost on the way");
+      }
+      participant->OnStudyState(*state, Here());
+    }
   } else {
     Log(LogLevel::kWarning, "unexpected_message", {{"kind", std::string(KindName(message))}});
     return SendMessage(Refused{Reason::kWrongState, {}, 0});
@@ -243,9 +252,10 @@ bool NodeCore::Assemble(Blob* blob) {
     blob->content = whole->second;
     return true;
   }
-  if (!assembling_.contains(blob->root)) {
-    assembling_.emplace(blob->root, Bytes(blob->bytes));
-    inbox_.Start(options_.server_key, *blob);
+  if (!inbox_.Start(options_.server_key, *blob)) {
+    CloseSession("two blobs under one root");
+  } else {
+    assembling_.try_emplace(blob->root, Bytes(blob->bytes));
   }
   return false;
 }

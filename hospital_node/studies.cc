@@ -70,7 +70,7 @@ bool NodeCore::OnPlanOffer(PlanOffer offer) {
   return true;
 }
 
-bool NodeCore::OnInvite(Invite invite) {
+bool NodeCore::OnInvite(const Invite& invite) {
   Participant* participant = Find(invite.study);
   if (participant == nullptr) {
     SendMessage(Decline{invite.study, invite.attempt, Reason::kUnknownStudy});
@@ -139,9 +139,12 @@ bool NodeCore::Obtain(const std::vector<Blob>& blobs) {
       if (!blob.leaves.empty()) kept_.insert(blob.root);
       continue;
     }
-    inbox_.Start(options_.server_key, blob);
-    fetching_.insert(blob.root);
     all = false;
+    if (!inbox_.Start(options_.server_key, blob)) {
+      CloseSession("two blobs under one root");
+      return false;
+    }
+    fetching_.insert(blob.root);
   }
   return all;
 }

@@ -138,7 +138,7 @@ class FedAvg : public Algorithm {
 
  private:
   // The query must be the one that Next gives, for whatever number of hospitals.
-  Status CheckFits(const Query& query) const {
+  [[nodiscard]] Status CheckFits(const Query& query) const {
     const std::optional<Step> expected = Next(1);
     if (!expected) return Fail(Code::kProtocol, "the training is complete; no further answer belongs to it");
     if (query.kind != expected->query.kind || query.params != expected->query.params ||

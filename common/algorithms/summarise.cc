@@ -75,6 +75,7 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
 
 std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& request, const Answer& answer) {
   std::vector<ColumnSummary> out;
+  out.reserve(request.columns.size());
   for (const std::string& name : request.columns)
     out.push_back(SummariseColumn(*plan.schema.Find(name), request, answer));
   return out;

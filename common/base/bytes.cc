@@ -52,16 +52,25 @@ std::string Base64(ByteView bytes) {
 
 Result<Bytes> FromBase64(std::string_view text) {
   Bytes out;
-  out.reserve(text.size() * 3 / 4);
+  out.reserve(text.size() / 4 * 3 + 3);  // Never moved: a token's copy would stay behind.
   std::uint32_t bits = 0;
   int count = 0;
   for (char c : text) {
     const char* at = c == '\0' ? nullptr : std::strchr(kAlphabet, c);
-    if (at == nullptr) return Fail(Code::kInvalid, "a character is not base64url");
+    if (at == nullptr) {
+      explicit_bzero(out.data(), out.size());  // It may be the beginning of a secret.
+      return Fail(Code::kInvalid, "a character is not base64url");
+    }
     bits = bits << 6 | static_cast<std::uint32_t>(at - kAlphabet);
-    if ((count += 6) >= 8) out.push_back(static_cast<std::uint8_t>(bits >> (count -= 8)));
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out.push_back(static_cast<std::uint8_t>(bits >> count));
   }
-  if (count >= 6 || (bits & ((1U << count) - 1)) != 0) return Fail(Code::kInvalid, "base64url text is cut off");
+  if (count >= 6 || (bits & ((1U << count) - 1)) != 0) {
+    explicit_bzero(out.data(), out.size());
+    return Fail(Code::kInvalid, "base64url text is cut off");
+  }
   return out;
 }
 

@@ -31,7 +31,7 @@ class Fields {
 Digest HashSet(const std::vector<std::uint32_t>& ascending);
 
 // RFC 6962 with SHA-256. Leaves of blobs are 256 KiB, the last one shorter; an empty blob has the empty tree's root.
-inline constexpr std::size_t kLeafBytes = 256 * 1024;
+inline constexpr std::size_t kLeafBytes = std::size_t{256} * 1024;
 Digest MerkleLeaf(ByteView leaf);
 Digest MerkleRoot(const std::vector<Digest>& leaf_hashes);
 std::vector<Digest> BlobLeaves(ByteView blob);

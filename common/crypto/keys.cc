@@ -117,7 +117,8 @@ std::string Fingerprint(ByteView a, ByteView b) {
   int count = 0;
   for (std::size_t i = 0; i < 11; ++i) {  // 11 bytes are 8 words.
     bits = bits << 8 | hash.bytes[i];
-    if ((count += 8) < 11) continue;
+    count += 8;
+    if (count < 11) continue;
     count -= 11;
     if (!out.empty()) out += '-';
     out += Word(bits >> count & 2047);

@@ -19,9 +19,9 @@
 namespace consilium {
 namespace {
 
-constexpr std::size_t kRegionBytes = 32 * 1024;
-constexpr std::size_t kProbeBytes = 1024 * 1024;        // Room for the keys of some thousand peers.
-constexpr std::size_t kSmallest = 32, kLargest = 4096;  // Of a slot.
+constexpr std::size_t kRegionBytes = std::size_t{32} * 1024;
+constexpr std::size_t kProbeBytes = std::size_t{1024} * 1024;  // Room for the keys of some thousand peers.
+constexpr std::size_t kSmallest = 32, kLargest = 4096;         // Of a slot.
 
 class Arena {
  public:

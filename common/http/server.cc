@@ -57,7 +57,7 @@ void Fill(const Reply& reply, httplib::Response* out) {
   out->set_header("X-Content-Type-Options", "nosniff");
 }
 
-void WriteError(Error error, httplib::Response* out, int status = 0) {
+void WriteError(const Error& error, httplib::Response* out, int status = 0) {
   Reply reply = ErrorReply(0, error);
   if (status != 0) reply.status = status;
   Fill(reply, out);
@@ -190,7 +190,7 @@ struct HttpServer::Impl {
       ServePost(in, reader, &out);
     });
     server.set_error_handler([](const httplib::Request& in, httplib::Response& out) { DescribeRefusal(in, &out); });
-    server.set_exception_handler([](const httplib::Request&, httplib::Response& out, std::exception_ptr) {
+    server.set_exception_handler([](const httplib::Request&, httplib::Response& out, const std::exception_ptr&) {
       WriteError({Code::kIo, "the request failed inside the daemon; look at its log"}, &out);
     });
   }

@@ -182,7 +182,7 @@ class PlanReader {
     TRY(data.Finish());
     Reader r = Section("describe");
     plan_.describe_columns = r.Strings("columns");
-    plan_.describe_bins = Small(r, "bins", 2, 4096, plan_.describe_bins);
+    plan_.describe_bins = Small(r, "bins", 2, 1 << 20, plan_.describe_bins);
     if (plan_.describe_columns.empty()) r.Refuse("columns", "must name at least one column");
     if (plan_.describe_columns.size() > kMaxDescribed)
       r.Refuse("columns", fmt::format("more than {} columns", kMaxDescribed));

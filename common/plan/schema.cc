@@ -36,6 +36,7 @@ std::string CodeKey(std::string_view code) {
 }
 std::vector<std::string> SortedKeys(const std::vector<std::string>& codes) {
   std::vector<std::string> keys;
+  keys.reserve(codes.size());
   for (const std::string& code : codes) keys.push_back(CodeKey(code));
   std::sort(keys.begin(), keys.end());
   return keys;
@@ -375,6 +376,7 @@ Status Compatible(const Schema& wanted, const Schema& local, std::string_view co
   const auto list = [](const std::vector<std::string>& codes) { return CanonicalJson(ListOf(codes)); };
   const auto keys = [](const std::vector<std::string>& codes) {
     std::vector<std::string> out;
+    out.reserve(codes.size());
     for (const std::string& code : codes) out.push_back(CodeKey(code));
     return out;
   };

@@ -115,32 +115,42 @@ Result<RosterChain> RosterChain::Found(const SignedRoster& roster0, const Digest
   }
   TRY(CheckFounder(roster0, roster.founder));
   RosterChain chain;
-  chain.current_ = std::move(roster);
-  chain.links_.push_back(roster0);
+  chain.Append(roster0, std::move(roster));
   return chain;
 }
 
+void RosterChain::Append(SignedRoster link, Roster roster) {
+  hash_ = link.hash();
+  rosters_[hash_] = std::make_shared<const Roster>(std::move(roster));
+  links_.push_back(std::move(link));
+}
+
+const Roster* RosterChain::Find(const Digest& hash) const {
+  const auto found = rosters_.find(hash);
+  return found == rosters_.end() ? nullptr : found->second.get();
+}
+
 Status RosterChain::Extend(const SignedRoster& next) {
+  const Roster& last = current();
   Roster roster = TRY(ParseRoster(next.roster));
-  if (roster.seq != current_.seq + 1 || roster.previous != hash()) {
+  if (roster.seq != last.seq + 1 || roster.previous != hash()) {
     return Broken(Code::kConflict,
                   fmt::format("it is number {} and should follow number {} with its hash; another one came "
                               "first, or one is missing: fetch the current roster and start from it",
-                              roster.seq, current_.seq));
+                              roster.seq, last.seq));
   }
-  if (roster.federation != current_.federation || roster.founder != current_.founder) {
+  if (roster.federation != last.federation || roster.founder != last.founder) {
     return Broken(Code::kInvalid, "it names another federation or founding officer");
   }
-  if (roster.members.size() < current_.members.size()) {
+  if (roster.members.size() < last.members.size()) {
     return Broken(Code::kInvalid, "a hospital is left out; hospitals are revoked, never removed");
   }
-  const std::size_t old = current_.members.size();
-  for (std::size_t i = 0; i < old; ++i) TRY(CheckKept(current_.members[i], roster.members[i]));
+  const std::size_t old = last.members.size();
+  for (std::size_t i = 0; i < old; ++i) TRY(CheckKept(last.members[i], roster.members[i]));
   TRY(CheckSize(next, 1 + roster.members.size() - old));
-  TRY(CheckFounder(next, current_.founder));
+  TRY(CheckFounder(next, last.founder));
   for (std::size_t i = old; i < roster.members.size(); ++i) TRY(CheckAdded(next, roster, roster.members[i]));
-  current_ = std::move(roster);
-  links_.push_back(next);
+  Append(next, std::move(roster));
   return {};
 }
 

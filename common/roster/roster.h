@@ -2,6 +2,8 @@
 // the fingerprint of roster 0, which rides on its token.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,14 +67,19 @@ class RosterChain {
   // (numbers, ids, names and keys of the old ones unchanged), no key twice, signed by the founder (until three
   // hospitals have officers this is the rule; M of N follows) and by the IK of every added hospital.
   Status Extend(const SignedRoster& next);
-  [[nodiscard]] const Roster& current() const { return current_; }
+  [[nodiscard]] const Roster& current() const { return *rosters_.at(hash_); }
+  // The version with this hash, of all that the chain has; null when none has it. Valid as long as the chain.
+  [[nodiscard]] const Roster* Find(const Digest& hash) const;
   [[nodiscard]] const SignedRoster& current_signed() const { return links_.back(); }
   [[nodiscard]] const std::vector<SignedRoster>& links() const { return links_; }
-  [[nodiscard]] Digest hash() const { return links_.back().hash(); }
+  [[nodiscard]] const Digest& hash() const { return hash_; }
 
  private:
-  Roster current_;
+  void Append(SignedRoster link, Roster roster);
+
   std::vector<SignedRoster> links_;
+  std::map<Digest, std::shared_ptr<const Roster>> rosters_;  // Every version, parsed once.
+  Digest hash_;                                              // Of the last one.
 };
 
 // Added hospitals sign their own membership at enrolment: over "HSA1/msg" | "Enroll" | H(canonical JSON of the member's

@@ -303,6 +303,7 @@ Result<Value> ParseJson(std::string_view text, ParseLimits limits) {
   const char* furthest = text.data();
   bool good = false;
   try {
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): a pair of iterators.
     good = nlohmann::json::sax_parse(CountingIterator(text.data(), &furthest),
                                      CountingIterator(text.data() + text.size(), &furthest), &builder);
   } catch (const std::exception& e) {

@@ -137,7 +137,9 @@ std::vector<std::string> Reader::Strings(const std::string& key) {
 }
 std::vector<std::string> Reader::Strings(const std::string& key, std::vector<std::string> fallback) {
   const Value* value = Find(key, false);
-  return value == nullptr ? fallback : StringList(key, *value).value_or(fallback);
+  if (value == nullptr) return fallback;
+  auto list = StringList(key, *value);
+  return list ? std::move(*list) : std::move(fallback);
 }
 
 Duration Reader::ReadDuration(const std::string& key, Duration least, Duration most, Duration fallback) {

@@ -97,7 +97,7 @@ Result<std::string> ReadSecretLine(const std::string& file, std::string_view wha
   if (!file.empty()) {
     if (const Status status = RequirePrivateFile(file); !status) return std::unexpected(status.error());
     const Bytes bytes = TRY(ReadFile(file, kMaxSecretLine));
-    const std::string line = Trim(Text(bytes));
+    std::string line = Trim(Text(bytes));
     if (line.empty()) return Fail(Code::kInvalid, fmt::format("{} is empty; it must hold {}", file, what));
     return line;
   }

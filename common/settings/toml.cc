@@ -25,7 +25,7 @@ struct Converter {
                 fmt::format("{}:{}:{}: {}", name, node.source().begin.line, node.source().begin.column, why));
   }
 
-  Result<Value> Scalar(const toml::node& node) const {
+  [[nodiscard]] Result<Value> Scalar(const toml::node& node) const {
     if (const auto* v = node.as_boolean()) return Value(v->get());
     if (const auto* v = node.as_string()) return Value(v->get());
     if (const auto* v = node.as_integer()) {
@@ -43,7 +43,7 @@ struct Converter {
     return Value(text.str());
   }
 
-  Result<Value> Convert(const toml::node& node, int level) const {
+  [[nodiscard]] Result<Value> Convert(const toml::node& node, int level) const {
     if (level > depth) return Wrong(node, fmt::format("nested deeper than {} levels", depth));
     Value out;
     if (const toml::table* table = node.as_table()) {

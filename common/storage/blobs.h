@@ -25,8 +25,7 @@ class FileBlobs : public BlobStore {
   Status Write(const BlobWrite& write) override;
   Status Seal(const Digest& root) override;
   Status Drop(const Digest& root) override;
-  // Every sealed blob, ascending, so that an owner can drop what nothing refers to any more.
-  [[nodiscard]] Result<std::vector<Digest>> List() const;
+  [[nodiscard]] Result<std::vector<Digest>> List() const override;  // Ascending.
 
  private:
   struct Partial;

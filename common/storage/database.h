@@ -24,7 +24,7 @@ class Database : public Storage {
   [[nodiscard]] Result<std::vector<Bytes>> Rows(const std::string& chain, std::uint64_t first,
                                                 std::uint64_t last) const override;
   // A consistent copy of the file (0600) while it is in use, for backups. kConflict when `target` exists.
-  Status BackupTo(const std::filesystem::path& target) const;
+  [[nodiscard]] Status BackupTo(const std::filesystem::path& target) const;
 
  private:
   struct Impl;

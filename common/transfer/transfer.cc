@@ -20,16 +20,19 @@ Extent ExtentOf(std::uint64_t bytes, std::uint32_t first, std::uint32_t count) {
 
 // ---- Inbox ----
 
-void Inbox::Start(const PeerKey& peer, const Blob& blob) {
+Status Inbox::Start(const PeerKey& peer, const Blob& blob) {
   CHECK(blob.bytes > kInlineBlob && blob.leaves.size() == LeavesOf(blob.bytes));
-  connected_.insert(peer);
   auto [at, fresh] = transfers_.try_emplace(blob.root);
   Transfer& transfer = at->second;
   if (fresh) {
     transfer.blob = blob;
     transfer.confirmed.resize(blob.leaves.size());
+  } else if (transfer.blob.bytes != blob.bytes) {
+    return Fail(Code::kProtocol, "a blob was offered under the root of another one");
   }
+  connected_.insert(peer);
   transfer.peers.insert(peer);
+  return {};
 }
 
 void Inbox::Cancel(const Digest& root) {

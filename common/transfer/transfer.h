@@ -28,8 +28,9 @@ struct PullFrom {
 class Inbox {
  public:
   // Begins (or joins) the transfer of `blob` from `peer`, which is connected. Already running from this peer: harmless.
-  // `blob` passed CheckBlob and is not inline.
-  void Start(const PeerKey& peer, const Blob& blob);
+  // `blob` passed CheckBlob and is not inline. kProtocol when a transfer of this root runs under another size: one of
+  // the two peers lies, and this one came later.
+  Status Start(const PeerKey& peer, const Blob& blob);
   void Cancel(const Digest& root);
   // Verifies. kProtocol: uncredited, unknown, wrong leaf; the owner closes the session, and until OnPeerConnected
   // nothing more is asked of this peer. On success `write` has the bytes to store and `complete` says that the blob is

@@ -256,18 +256,16 @@ Status Loop::Run() {
 
 void Loop::Submit(RequestReceived request, std::function<void(Reply)> done) {
   std::uint64_t id = 0;
-  bool ended = false;
   {
     const std::lock_guard lock(impl_->mutex);
     id = request.id = ++impl_->last_request;
-    ended = impl_->ended;
-    if (!ended) {
+    if (!impl_->ended) {
       impl_->waiting.emplace(id, std::move(done));
       impl_->requests.push_back(std::move(request));
+      return impl_->Wake();
     }
   }
-  if (ended) return done(Impl::Stopping(id));
-  impl_->Wake();
+  done(Impl::Stopping(id));
 }
 
 void Loop::Stop() {

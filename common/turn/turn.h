@@ -123,12 +123,14 @@ class BlobStore {
   // Whole and sealed.
   [[nodiscard]] virtual bool Has(const Digest& root) const = 0;
   [[nodiscard]] virtual Result<std::uint64_t> Size(const Digest& root) const = 0;
-  virtual Status Read(const Digest& root, std::uint64_t offset, std::span<std::uint8_t> out) const = 0;
+  [[nodiscard]] virtual Status Read(const Digest& root, std::uint64_t offset, std::span<std::uint8_t> out) const = 0;
   // Writes and seals a whole blob (job threads); returns its root.
   virtual Result<Digest> Put(ByteView blob) = 0;
   virtual Status Write(const BlobWrite& write) = 0;
   virtual Status Seal(const Digest& root) = 0;  // fsync, check of the size, rename from its partial name.
   virtual Status Drop(const Digest& root) = 0;  // Absent is fine.
+  // Every sealed blob, so that a core can let go of what nothing refers to after a crash.
+  [[nodiscard]] virtual Result<std::vector<Digest>> List() const = 0;
 };
 
 // What a core finds at start: everything that was committed.

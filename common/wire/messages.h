@@ -13,8 +13,8 @@
 namespace consilium {
 
 inline constexpr std::uint16_t kVersionLow = 1, kVersionHigh = 1;
-inline constexpr std::size_t kInlineBlob = 64 * 1024;        // Smaller blobs ride inside their message.
-inline constexpr std::size_t kMaxMessage = 2 * 1024 * 1024;  // Any frame.
+inline constexpr std::size_t kInlineBlob = std::size_t{64} * 1024;        // Smaller blobs ride inside their message.
+inline constexpr std::size_t kMaxMessage = std::size_t{2} * 1024 * 1024;  // Any frame.
 inline constexpr std::uint64_t kMaxBlob = 4ULL << 30;
 inline constexpr std::size_t kMaxHospitals = 10000;
 inline constexpr std::size_t kMaxText = 128;             // Bytes of a name or a build.

@@ -53,6 +53,7 @@ bool SameValue(std::string_view a, std::string_view b) {
 
 std::vector<CellReader::Code> CellReader::Codes(const std::vector<std::string>& values) {
   std::vector<Code> out;
+  out.reserve(values.size());
   for (const std::string& value : values) out.push_back({std::string(Trim(value)), ParseNumber(value)});
   return out;
 }

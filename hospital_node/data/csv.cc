@@ -9,7 +9,7 @@
 
 namespace consilium::node {
 namespace {
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kBufferBytes = std::size_t{64} * 1024;
 }
 
 Result<CsvReader> CsvReader::Open(const std::string& path, char delimiter) {

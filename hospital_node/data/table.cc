@@ -92,8 +92,8 @@ class TableReader {
     return out;
   }
 
-  Result<std::size_t> Locate(const std::map<std::string, std::size_t>& where, const std::string& name,
-                             const Names& names, const CsvReader& csv) const {
+  [[nodiscard]] Result<std::size_t> Locate(const std::map<std::string, std::size_t>& where, const std::string& name,
+                                           const Names& names, const CsvReader& csv) const {
     const auto found = where.find(name);
     if (found != where.end()) return found->second;
     if (!schema_.header) {

@@ -40,8 +40,9 @@ Reason JudgeCohort(const Invitation& invitation, const SitePolicy& policy) {
 
 bool InputsGiven(const Invite& invite, const Query& query) {
   for (const auto& [name, root] : query.params["inputs"].AsObject()) {
+    const std::string& wanted = root.AsString();
     const bool given =
-        std::ranges::any_of(invite.inputs, [&](const Blob& blob) { return blob.root.Hex() == root.AsString(); });
+        std::ranges::any_of(invite.inputs, [&wanted](const Blob& blob) { return blob.root.Hex() == wanted; });
     if (!given) return false;
   }
   return invite.inputs.size() <= query.params["inputs"].AsObject().size();

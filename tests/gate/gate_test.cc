@@ -7,7 +7,7 @@
 #include <cmath>
 #include <functional>
 
-#include "tests/node/memory.h"
+#include "tests/memory.h"
 
 namespace consilium::node {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/node/memory.h"
+#include "tests/memory.h"
 
 namespace consilium::node {
 namespace {

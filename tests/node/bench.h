@@ -11,7 +11,7 @@
 #include "common/wire/codec.h"
 #include "common/wire/records.h"
 #include "hospital_node/service.h"
-#include "tests/node/memory.h"
+#include "tests/memory.h"
 #include "tests/roster/federation.h"
 
 namespace consilium::node {

@@ -316,7 +316,12 @@ TEST_F(Round, AStateThatOverranItsReleaseStillLetsTheReleaseIn) {
   Join();
   Say(TestInvite(1, 1));
   Work();
-  Say(StudyState{plan_.id(), StudyPhase::kComplete, Reason::kNone, 1});
+  const StudyState ahead{plan_.id(), StudyPhase::kComplete, Reason::kNone, 1};
+  Say(ahead);
+  EXPECT_EQ(disconnects_.size(), 1U) << "the next Hello says what is missing";
+  Greet();
+  Say(ahead);  // A coordinator that does not mend it is not asked for ever.
+  EXPECT_EQ(disconnects_.size(), 1U);
   SayRelease(1, 1, true);
   Work();
   EXPECT_EQ(Record().releases, 1U);

@@ -98,6 +98,12 @@ Status Disk::Drop(const Digest& root) {
   return {};
 }
 
+Result<std::vector<Digest>> Disk::List() const {
+  std::vector<Digest> out;
+  for (const auto& [root, blob] : durable_.blobs) out.push_back(root);
+  return out;
+}
+
 void Disk::LoseUnsynced(Random& random) {
   for (auto it = partial_.begin(); it != partial_.end();) {
     if (random.PerMille(500)) {

@@ -24,6 +24,7 @@ class Disk final : public Storage, public BlobStore {
   Status Write(const BlobWrite& write) override;
   Status Seal(const Digest& root) override;
   Status Drop(const Digest& root) override;
+  [[nodiscard]] Result<std::vector<Digest>> List() const override;
 
   // What power loss does: unsealed blobs are gone, or lie there torn.
   void LoseUnsynced(Random& random);

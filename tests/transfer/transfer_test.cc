@@ -34,6 +34,19 @@ Chunk ChunkOf(const Source& source, const Pull& pull) {
   return {pull.root, pull.first, pull.count, Bytes(from, from + static_cast<std::ptrdiff_t>(length))};
 }
 
+TEST(Inbox, RefusesAnotherSizeUnderARootThatIsOnItsWay) {
+  const Source source = MakeSource(3 * kLeafBytes + 7, 1);
+  Inbox inbox;
+  EXPECT_TRUE(inbox.Start(Peer(1), source.blob));
+  Blob lie = source.blob;
+  lie.bytes -= 1;
+  EXPECT_FALSE(inbox.Start(Peer(2), lie));
+  EXPECT_TRUE(inbox.Start(Peer(2), source.blob)) << "the same blob from two peers is welcome";
+  for (const PullFrom& pull : inbox.TakePulls()) {
+    EXPECT_TRUE(inbox.OnChunk(pull.peer, ChunkOf(source, pull.pull)).has_value());
+  }
+}
+
 TEST(Inbox, PullsWhatTheWindowAllowsAndEndsWithAShorterLeaf) {
   const Source source = MakeSource(18 * kLeafBytes + 7, 1);
   Inbox inbox;

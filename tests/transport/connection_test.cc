@@ -80,6 +80,7 @@ class OneBlob : public BlobStore {
   Status Write(const BlobWrite&) override { return Fail(Code::kIo, "read only"); }
   Status Seal(const Digest&) override { return Fail(Code::kIo, "read only"); }
   Status Drop(const Digest&) override { return Fail(Code::kIo, "read only"); }
+  [[nodiscard]] Result<std::vector<Digest>> List() const override { return std::vector<Digest>(); }
 
  private:
   Bytes content_;

@@ -5,7 +5,7 @@
 
 #include "common/turn/turn.h"
 
-namespace consilium::node {
+namespace consilium {
 
 class MemoryStorage final : public Storage {
  public:
@@ -71,10 +71,15 @@ class MemoryBlobs final : public BlobStore {
     sealed.erase(root);
     return {};
   }
+  [[nodiscard]] Result<std::vector<Digest>> List() const override {
+    std::vector<Digest> out;
+    for (const auto& [root, blob] : sealed) out.push_back(root);
+    return out;
+  }
   std::map<Digest, Bytes> sealed;
 
  private:
   std::map<Digest, Bytes> partial_;
 };
 
-}  // namespace consilium::node
+}  // namespace consilium
