@@ -7,6 +7,7 @@
 #include <csignal>
 #include <ctime>
 #include <iostream>
+#include <thread>
 
 #include "cli/federation.h"
 #include "cli/session.h"
@@ -102,7 +103,13 @@ int LoginCommand(const Context& context, const std::string& url, const std::stri
       TRY(LoadOfficerKey(login.officer_key));
     }
     const Api api = TRY(Api::Open(login));
-    Value status = TRY(api.Get("/v1/status"));
+    constexpr int kTries = 20;  // A coordinator that was started a moment ago answers in a moment.
+    auto status = api.Get("/v1/status");
+    for (int i = 0; i < kTries && !status && status.error().code == Code::kUnreachable; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      status = api.Get("/v1/status");
+    }
+    if (!status) return status;
     TRY(SaveLogin(login));
     return status;
   }();

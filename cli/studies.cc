@@ -87,12 +87,19 @@ Result<Files> Download(const Api& api, const std::string& study, const fs::path&
   return files;
 }
 
+// Why a column's counts may not add up to the rows.
+constexpr std::string_view kWithheld =
+    "A hospital with values of fewer patients than the plan's minimum says nothing of that column, not even how many "
+    "are\nmissing.\n";
+
 std::string DescribeTable(const Value& results) {
   const Value& describe = results["describe"];
   if (!describe.IsObject()) return "";
   std::vector<std::vector<std::string>> rows = {
       {"column", "unit", "count", "missing", "mean", "sd", "25 %", "median", "75 %", "counts", "from"}};
+  bool withheld = false;
   for (const Value& column : describe["columns"].AsArray()) {
+    withheld = withheld || column["from_k"].AsInteger() < column["of_n"].AsInteger();
     std::string levels;
     for (const Value& level : column["levels"].AsArray()) {
       levels += fmt::format("{}{}: {}", levels.empty() ? "" : ", ", Printable(level["level"].AsString()),
@@ -104,9 +111,9 @@ std::string DescribeTable(const Value& results) {
                     Number(column["median"]), Number(column["q75"]), levels,
                     fmt::format("{} of {}", Number(column["from_k"]), Number(column["of_n"]))});
   }
-  return fmt::format("{} rows of {} patients, from {} of {} hospitals\n{}", Number(describe["rows"]),
+  return fmt::format("{} rows of {} patients, from {} of {} hospitals\n{}{}", Number(describe["rows"]),
                      Number(describe["patients"]), Number(describe["hospitals"]), Number(describe["of"]),
-                     FormatTable(rows));
+                     FormatTable(rows), withheld ? kWithheld : "");
 }
 
 }  // namespace consilium::cli

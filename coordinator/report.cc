@@ -36,11 +36,18 @@ std::string DescribeTable(const Value& describe) {
                                 Number(describe["patients"]), Number(describe["hospitals"]), Number(describe["of"]));
   out += "| column | unit | count | missing | mean | sd | 25 % | median | 75 % | levels | from k of n |\n";
   out += "|---|---|---|---|---|---|---|---|---|---|---|\n";
+  bool withheld = false;
   for (const Value& column : describe["columns"].AsArray()) {
+    withheld = withheld || column["from_k"].AsInteger() < column["of_n"].AsInteger();
     out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} |\n", column["name"].AsString(),
                        column["unit"].AsString(), Number(column["count"]), Number(column["missing"]),
                        Number(column["mean"]), Number(column["sd"]), Number(column["q25"]), Number(column["median"]),
                        Number(column["q75"]), Levels(column), Number(column["from_k"]), Number(column["of_n"]));
+  }
+  if (withheld) {
+    out +=
+        "\nA hospital with values of fewer patients than the plan's minimum says nothing of that column, not even how "
+        "many are missing.\n";
   }
   return out;
 }

@@ -65,7 +65,7 @@ class Study {
   void OnLost(std::uint32_t number, Now now);
   void OnVerdict(std::uint32_t number, const PlanVerdict& verdict, Now now);
   void OnOffer(std::uint32_t number, const Offer& offer, Now now);
-  void OnUploadArrived(const Digest& root, Now now);  // A fetched blob is whole and sealed.
+  void OnUploadArrived(const Digest& root, Now now);              // A fetched blob is whole and sealed.
   void OnFetchRefused(std::uint32_t number, const Digest& root);  // The root is somebody else's blob.
   void OnFolded(std::uint32_t number, const Digest& root, bool intact, std::uint32_t attempt, Now now);
   void OnDecline(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now);

@@ -37,26 +37,6 @@ fs::path TemporaryFolder() {
   return name;
 }
 
-// A port below the range from which outgoing connections take theirs, so that it stays free between restarts.
-int FreePort() {
-  static int tried = 0;
-  for (int i = tried; i < 200; ++i) {
-    tried = i + 1;
-    const int port =
-        12000 + static_cast<int>((static_cast<unsigned>(getpid()) * 37U + static_cast<unsigned>(i) * 101U) % 15000U);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    const bool free = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-    close(fd);
-    if (free) return port;
-  }
-  ADD_FAILURE() << "no free port";
-  return 0;
-}
-
 demo::DemoStudy Cohort() {
   demo::DemoStudy study;
   study.hospitals = kHospitals;
@@ -127,6 +107,25 @@ std::vector<Value> RowsOf(const Result<std::string>& text) {
 }
 
 }  // namespace
+
+int FreePort() {
+  static int tried = 0;
+  for (int i = tried; i < 200; ++i) {
+    tried = i + 1;
+    const int port =
+        12000 + static_cast<int>((static_cast<unsigned>(getpid()) * 37U + static_cast<unsigned>(i) * 101U) % 15000U);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    const bool free = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    close(fd);
+    if (free) return port;
+  }
+  ADD_FAILURE() << "no free port";
+  return 0;
+}
 
 bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limit) {
   const auto until = std::chrono::steady_clock::now() + limit;

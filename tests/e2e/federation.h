@@ -85,6 +85,8 @@ class Federation {
 
 // True as soon as `done` is, false when `limit` passes first.
 bool WaitUntil(const std::function<bool()>& done, std::chrono::milliseconds limit = kPatience);
+// A port below the range from which outgoing connections take theirs, so that it stays free between restarts.
+int FreePort();
 std::string Binary(const std::string& name);
 std::string ReadText(const std::filesystem::path& path);
 void WriteText(const std::filesystem::path& path, const std::string& text);
