@@ -82,6 +82,7 @@ class NodeCore final : public Service {
   void Beat(bool due);
   [[nodiscard]] Heartbeat BeatOf(const Participant& participant) const;
   void OnTime();
+  void AskForMissed();
   [[nodiscard]] std::optional<Instant> NextDeadline() const;
 
   // Messages that must wait for a blob that does not ride inside them (session.cc).
@@ -148,9 +149,13 @@ class NodeCore final : public Service {
   std::set<Digest> sealed_now_;  // Sealed by this very turn.
   std::map<std::uint64_t, Job> jobs_;
   std::uint64_t next_job_ = 1;
-  std::set<StudyId> results_failed_;         // Not tried again before a restart.
-  std::map<StudyId, std::uint64_t> missed_;  // Releases that a session was closed for, to get them in the next one.
-  std::map<StudyId, Phase> told_;            // The phase that the coordinator was last told.
+  std::set<StudyId> results_failed_;  // Not tried again before a restart.
+  struct Missing {
+    std::uint64_t releases = 0;  // As the coordinator says.
+    int asked = 0;
+  };
+  std::map<StudyId, Missing> missed_;  // Ended studies whose last release is not here.
+  std::map<StudyId, Phase> told_;      // The phase that the coordinator was last told.
   bool started_ = false;
   Now now_;
   TurnResult result_;

@@ -134,9 +134,10 @@ void NodeCore::OnMessage(Message message, const Bytes& frame) {
     Log(LogLevel::kInfo, "study_state", {{"study", state->study.Hex()}, {"phase", std::string(Name(state->phase))}});
     participant = Find(state->study);
     if (participant != nullptr) {
-      if (participant->Missed(*state) && missed_[state->study] < state->releases) {  // Hello asks for it, once.
-        missed_[state->study] = state->releases;
-        return CloseSession("a release was lost on the way");
+      if (participant->Missed(*state)) {
+        Missing& missing = missed_[state->study];
+        missing.releases = state->releases;
+        if (missing.asked == 0) return AskForMissed();
       }
       participant->OnStudyState(*state, Here());
     }
@@ -337,7 +338,29 @@ void NodeCore::OnTime() {
   if (!session_.connected) return;
   if (now_.instant - session_.heard >= kMissedHeartbeats * session_.period)
     return CloseSession("the coordinator is silent");
-  if (session_.greeted && now_.instant >= session_.next_beat) Beat(true);
+  if (!session_.greeted || now_.instant < session_.next_beat) return;
+  Beat(true);
+  AskForMissed();
+}
+
+// A study ended with a release that never came: the next session's Hello says what is there. Once at once, and again
+// after each heartbeat for a while; a coordinator that cannot mend it is not asked for ever.
+void NodeCore::AskForMissed() {
+  constexpr int kMostTimes = 5;
+  bool asks = false;
+  for (auto at = missed_.begin(); at != missed_.end();) {
+    const Participant* participant = Find(at->first);
+    if (participant == nullptr || participant->record().releases >= at->second.releases) {
+      at = missed_.erase(at);
+      continue;
+    }
+    if (at->second.asked < kMostTimes) {
+      ++at->second.asked;
+      asks = true;
+    }
+    ++at;
+  }
+  if (asks) CloseSession("a release was lost on the way");
 }
 
 std::optional<Instant> NodeCore::NextDeadline() const {
