@@ -72,6 +72,8 @@ Status CoordinatorCore::RestoreAll() {
       const StudyRecord record = TRY(DecodeStudyRecord(blob));
       auto study = TRY(Study::Restore(record, {&options_.identity, &chain_}, now_));
       const StudyId id = study->id();
+      if (!study->Ended())
+        Log(LogLevel::kInfo, "resumed", {{"study", id.Hex().substr(0, 12)}, {"warning", Warning(study->plan())}});
       studies_[id] = std::move(study);
     } else if (core == "invitation") {
       const Value value = TRY(ParseState(blob));

@@ -308,7 +308,7 @@ Result<Value> NodeCore::GetResults(const RequestReceived& request) {
   for (const auto& [id, participant] : studies_) {
     if ((only != nullptr && only != &participant) || participant.record().results.empty()) continue;
     Value row;
-    row.Set("study", id.Hex()).Set("name", participant.plan().name);
+    row.Set("study", id.Hex()).Set("name", participant.plan().name).Set("warning", Warning(participant.plan()));
     list.Push(row.Set("results", TRY(ParseJson(Text(participant.record().results)))));
   }
   return Value().Set("results", std::move(list));
@@ -318,7 +318,9 @@ Value NodeCore::GetBudget() const {
   Value studies{Value::Array{}};
   for (const auto& [id, account] : ledger_.accounts()) {
     Value row;
+    const auto participant = studies_.find(id);
     row.Set("study", id.Hex()).Set("mechanism", account.mechanism).Set("reserved", account.reserved);
+    row.Set("warning", participant == studies_.end() ? std::string() : Warning(participant->second.plan()));
     studies.Push(row.Set("committed", account.committed).Set("released", account.released()));
   }
   Value out;

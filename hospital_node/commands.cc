@@ -53,6 +53,16 @@ std::string ReportText(const std::string& name, const Value& report) {
   return out;
 }
 
+// What the plans of listed studies do not protect, a line a study.
+std::string Warnings(const Value& studies) {
+  std::string out;
+  for (const Value& study : studies.AsArray()) {
+    if (!study["warning"].AsString().empty())
+      out += fmt::format("{}: {}\n", Short(study["study"]), Text(study["warning"]));
+  }
+  return out;
+}
+
 // The id of the plan that `wanted` names; the node resolves names and prefixes itself.
 Result<std::string> ChoosePlan(const std::string& directory, const std::string& wanted) {
   if (!wanted.empty()) return UrlEncode(wanted);
@@ -133,7 +143,7 @@ int StatusCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back({Short(study["study"]), Text(study["name"]), Text(study["consent"]), Text(study["phase"]),
                        Text(study["stage"]), Number(study["releases"])});
     }
-    return out + FormatTable(table);
+    return out + FormatTable(table) + Warnings(s["studies"]);
   });
 }
 
@@ -166,14 +176,11 @@ int PlanListCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/plans"), [](const Value& answer) {
     if (answer["plans"].AsArray().empty()) return std::string("no plans have been offered to this hospital");
     std::vector<std::vector<std::string>> table = {{"study", "name", "task", "consent", "phase"}};
-    std::string warnings;
     for (const Value& plan : answer["plans"].AsArray()) {
       table.push_back(
           {Short(plan["study"]), Text(plan["name"]), Text(plan["task"]), Text(plan["consent"]), Text(plan["phase"])});
-      if (!plan["warning"].AsString().empty())
-        warnings += fmt::format("{}: {}\n", Short(plan["study"]), Text(plan["warning"]));
     }
-    return FormatTable(table) + warnings;
+    return FormatTable(table) + Warnings(answer["plans"]);
   });
 }
 
@@ -216,7 +223,7 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
         if (results.Has(kind)) out += fmt::format("  {:<10} {}\n", kind, MetricsLine(results[kind]));
       }
     }
-    return out + "These figures stay at this hospital.";
+    return out + Warnings(answer["results"]) + "These figures stay at this hospital.";
   });
 }
 
@@ -227,8 +234,8 @@ int BudgetCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]),
                        Number(study["committed"]), Number(study["released"])});
     }
-    return fmt::format("The ledger has {} rows; its head is {}.\n{}", Number(answer["rows"]), Text(answer["head"]),
-                       FormatTable(table));
+    return fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]), Text(answer["head"]),
+                       FormatTable(table), Warnings(answer["studies"]));
   });
 }
 

@@ -14,7 +14,7 @@ struct Overloaded : Handlers... {
 };
 
 constexpr std::string_view kMend =
-    "; restore this node's directory from a backup, or make a new one (consilium-node init) and have the hospital "
+    "; restore this node's directory from a backup, or join anew in an empty one (consilium-node join) and have the hospital "
     "enrolled again";
 
 // The stored values of one core, by key.
@@ -94,6 +94,8 @@ Status NodeCore::RestoreStudies() {
     ledger_.Confirm(*id, record->last_attempt);
     auto participant = Participant::Restore(*id, std::move(*record));
     if (!participant) return std::unexpected(Corrupt("study " + key, participant.error()));
+    if (!participant->Ended())
+      Log(LogLevel::kInfo, "resumed", {{"study", id->Hex()}, {"warning", Warning(participant->plan())}});
     studies_.emplace(*id, std::move(*participant));
   }
   return {};

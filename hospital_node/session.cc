@@ -109,7 +109,9 @@ void NodeCore::OnFrameBeforeRoster(const Bytes& frame) {
 void NodeCore::OnMessage(Message message, const Bytes& frame) {
   if (!session_.greeted && !std::holds_alternative<Welcome>(message) && !std::holds_alternative<Refused>(message) &&
       !std::holds_alternative<RosterUpdate>(message)) {
-    return SendMessage(Refused{Reason::kWrongState, {}, 0});
+    // Nothing is answered out of order, and nothing is lost: the next session brings it again.
+    SendMessage(Refused{Reason::kWrongState, {}, 0});
+    return CloseSession("a message before the greeting");
   }
   if (const auto* welcome = std::get_if<Welcome>(&message)) return OnWelcome(*welcome);
   if (const auto* refused = std::get_if<Refused>(&message)) return OnRefused(*refused);
