@@ -294,7 +294,7 @@ Status Database::Commit(const std::vector<Write>& writes) {
   TRY(impl_->Run(kBegin));
   Status done = impl_->ApplyAll(writes);
   // After some errors SQLite has rolled back already.
-  if (!done && sqlite3_get_autocommit(impl_->db) == 0) static_cast<void>(impl_->Run(kRollback));
+  if (!done && sqlite3_get_autocommit(impl_->db) == 0) [[maybe_unused]] const Status undone = impl_->Run(kRollback);
   return done;
 }
 
