@@ -34,6 +34,15 @@ std::string Date(const Value& ms) {
   return text;
 }
 
+std::string Time(const Value& ms) {
+  const std::time_t seconds = static_cast<std::time_t>(ms.AsInteger() / 1000);
+  std::tm parts{};
+  char text[32];
+  gmtime_r(&seconds, &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  return fmt::format("{}.{:03}Z", text, ms.AsInteger() % 1000);
+}
+
 // One request and its answer: the document under --json, `show`'s text otherwise.
 template <class Ask, class Show>
 int Run(const Context& context, const Ask& ask, const Show& show) {
@@ -240,10 +249,37 @@ int StudyShowCommand(const Context& context, const std::string& study) {
   return Run(context, [&](const Api& api) { return api.Get(StudyPath(study)); }, StudyText);
 }
 
-int StudyAbortCommand(const Context& context, const std::string& study) {
+int StudyPostCommand(const Context& context, const std::string& study, const std::string& what) {
   return Run(
-      context, [&](const Api& api) { return api.Post(StudyPath(study) + "/abort"); },
+      context, [&](const Api& api) { return api.Post(StudyPath(study) + "/" + what); },
       [](const Value& s) { return fmt::format("{}: {}", Cell(s["study"]), Cell(s["phase"])); });
+}
+
+int StudyLogsCommand(const Context& context, const std::string& study) {
+  const auto done = [&]() -> Status {
+    constexpr std::int64_t kPage = 1000;
+    const Api api = TRY(OpenApi(context));
+    const Value found = TRY(api.Get(StudyPath(study)));
+    std::int64_t first = 1;
+    for (std::int64_t rows = kPage; rows == kPage; first += rows) {
+      const Value page = TRY(api.Get(fmt::format("/v1/audit?first={}&last={}", first, first + kPage - 1)));
+      rows = static_cast<std::int64_t>(page["rows"].AsArray().size());
+      for (const Value& row : page["rows"].AsArray()) {
+        if (row["study"].AsString() != found["study"].AsString()) continue;
+        context.terminal.Document(row);
+        if (context.terminal.json()) continue;
+        std::string line = Time(row["at_ms"]) + " " + Cell(row["event"]);
+        for (const auto& [key, value] : row.AsObject()) {
+          if (key == "at_ms" || key == "event" || key == "study") continue;
+          line += fmt::format(" {}={}", Printable(key),
+                              Printable(value.IsString() ? value.AsString() : CanonicalJson(value)));
+        }
+        context.terminal.Say(line);
+      }
+    }
+    return {};
+  }();
+  return done ? 0 : context.terminal.Fail(done.error());
 }
 
 int StudyDownloadCommand(const Context& context, const std::string& study, const std::string& directory) {

@@ -25,7 +25,9 @@ int StudySubmitCommand(const Context& context, const std::string& plan);
 int StudyListCommand(const Context& context);
 int StudyShowCommand(const Context& context, const std::string& study);
 int StudyWatchCommand(const Context& context, const std::string& study);
-int StudyAbortCommand(const Context& context, const std::string& study);
+int StudyLogsCommand(const Context& context, const std::string& study);
+// `what`: "pause", "resume" or "abort".
+int StudyPostCommand(const Context& context, const std::string& study, const std::string& what);
 int StudyDownloadCommand(const Context& context, const std::string& study, const std::string& directory);
 
 int AuditVerifyCommand(const Context& context, const std::string& path);

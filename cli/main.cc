@@ -35,8 +35,8 @@ CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const
 }
 
 struct Commands {
-  CLI::App *login, *status, *invite, *list, *confirm, *check, *submit, *studies, *show, *watch, *abort, *download,
-      *verify, *demo;
+  CLI::App *login, *status, *invite, *list, *confirm, *check, *submit, *studies, *show, *watch, *logs, *pause, *resume,
+      *abort, *download, *verify, *demo;
 };
 
 void AddFederation(CLI::App* app, Options* o, Commands* c) {
@@ -69,10 +69,13 @@ void AddStudies(CLI::App* app, Options* o, Commands* c) {
   c->studies = AddRemote(study, o, "list", "All studies", "consilium study list");
   c->show = AddRemote(study, o, "show", "One study, with its results", "consilium study show heart");
   c->watch = AddRemote(study, o, "watch", "Follow a study to its end", "consilium study watch heart");
+  c->logs = AddRemote(study, o, "logs", "What happened in a study, an event a line", "consilium study logs heart");
+  c->pause = AddRemote(study, o, "pause", "Begin no further round", "consilium study pause heart");
+  c->resume = AddRemote(study, o, "resume", "Go on with a paused study", "consilium study resume heart");
   c->abort = AddRemote(study, o, "abort", "End a study", "consilium study abort heart");
   c->download = AddRemote(study, o, "download", "Model, report, audit log and results",
                           "consilium study download heart --out results");
-  for (CLI::App* command : {c->show, c->watch, c->abort, c->download}) {
+  for (CLI::App* command : {c->show, c->watch, c->logs, c->pause, c->resume, c->abort, c->download}) {
     command->add_option("STUDY", o->study, "Its name, or the beginning of its id")->required();
   }
   c->download->add_option("--out", o->out, "Where to")->required();
@@ -113,7 +116,10 @@ int Dispatch(const Options& o, const Commands& c) {
   if (c.studies->parsed()) return StudyListCommand(context);
   if (c.show->parsed()) return StudyShowCommand(context, o.study);
   if (c.watch->parsed()) return StudyWatchCommand(context, o.study);
-  if (c.abort->parsed()) return StudyAbortCommand(context, o.study);
+  if (c.logs->parsed()) return StudyLogsCommand(context, o.study);
+  if (c.pause->parsed()) return StudyPostCommand(context, o.study, "pause");
+  if (c.resume->parsed()) return StudyPostCommand(context, o.study, "resume");
+  if (c.abort->parsed()) return StudyPostCommand(context, o.study, "abort");
   if (c.download->parsed()) return StudyDownloadCommand(context, o.study, o.out);
   if (c.verify->parsed()) return AuditVerifyCommand(context, o.path);
   return DemoCommand(context, o.demo);

@@ -253,6 +253,11 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
     Carry(*study);
     return JsonReply(request.id, Value().Set("study", study->id().Hex()).Set("phase", Name(study->record().phase)));
   }
+  if (request.method == "POST" && (what == "pause" || what == "resume")) {
+    TRY(what == "pause" ? study->Pause(now_) : study->Resume(now_));
+    Carry(*study);
+    return JsonReply(request.id, Value().Set("study", study->id().Hex()).Set("phase", Name(study->record().phase)));
+  }
   if (request.method == "GET" && what.empty()) return JsonReply(request.id, ToValue(*study, true));
   if (request.method == "GET" && what == "report") {
     return TextReply(request.id, "text/markdown", Report(*study, chain_.current()));

@@ -1,5 +1,7 @@
 #include "coordinator/study.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "common/base/check.h"
@@ -183,6 +185,31 @@ void Study::ConsiderStart(Now now) {
 
 void Study::Abort(Now now) {
   if (!Ended()) End(StudyPhase::kAborted, Reason::kAborted, now);
+}
+
+Status Study::Pause(Now now) {
+  if (record_.phase == StudyPhase::kPaused) return {};
+  if (!Running())
+    return Fail(Code::kConflict,
+                fmt::format("{} is {}; only a running study can be paused", plan_.name, Name(record_.phase)));
+  record_.phase = StudyPhase::kPaused;
+  dirty_ = true;
+  Audit("paused", {}, now);
+  TellApproved(State());
+  return {};
+}
+
+Status Study::Resume(Now now) {
+  if (Running()) return {};
+  if (record_.phase != StudyPhase::kPaused)
+    return Fail(Code::kConflict,
+                fmt::format("{} is {}; only a paused study can be resumed", plan_.name, Name(record_.phase)));
+  record_.phase = StudyPhase::kRunning;
+  dirty_ = true;
+  Audit("resumed", {}, now);
+  TellApproved(State());
+  Advance(now);
+  return {};
 }
 
 void Study::End(StudyPhase phase, Reason reason, Now now) {

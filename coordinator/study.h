@@ -1,7 +1,7 @@
 // One study at the coordinator: consent, then round after round, one answer each, until the algorithm is done.
 //
-//   AwaitingConsent -> Running (idle <-> attempt open) -> Complete
-//          \______________\________________________\----> Aborted | Failed(reason)
+//   AwaitingConsent -> Running (idle <-> attempt open) <-> Paused -> Complete
+//          \______________\_________________________________\----> Aborted | Failed(reason)
 //
 // Pure: verdicts, presence, offers, job results and the time go in; effects come out. Everything is in the StudyRecord,
 // so a restart goes on where the last commit was; an open attempt is repeated as it was.
@@ -71,6 +71,10 @@ class Study {
   void OnDecline(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now);
   void OnRosterChanged(Now now);
   void Abort(Now now);
+  // No new attempt until Resume; the one in flight ends as it would. Repeated calls are harmless. kConflict when the
+  // study is not running (or not paused).
+  Status Pause(Now now);
+  Status Resume(Now now);
   void OnTime(Now now);
   // The next time that OnTime could change something; later than `now`, at which OnTime was called.
   [[nodiscard]] std::optional<Instant> NextDeadline(Instant now) const;

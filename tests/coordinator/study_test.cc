@@ -279,5 +279,32 @@ TEST_F(StudyTest, AbortTellsEverybodyAndStaysEnded) {
   EXPECT_EQ(study_->record().phase, StudyPhase::kAborted);
 }
 
+TEST_F(StudyTest, APausedStudyEndsItsAttemptAndBeginsNoOther) {
+  EXPECT_FALSE(study_->Pause(now_)) << "it is not running yet";
+  for (std::uint32_t n : {1, 2, 3}) Online(n);
+  for (std::uint32_t n : {1, 2, 3}) Approve(n);
+  EXPECT_FALSE(Study::Submit(Canonical(plan_), context(), now_).value()->Resume(now_));
+  EXPECT_TRUE(study_->Resume(now_)) << "running already";
+  study_->OnDecline(1, 1, Reason::kFailedHere, now_);
+  study_->OnDecline(2, 1, Reason::kFailedHere, now_);
+  EXPECT_TRUE(study_->Pause(now_));
+  EXPECT_TRUE(study_->Pause(now_));
+  study_->OnDecline(3, 1, Reason::kFailedHere, now_);  // The attempt fails; another would follow.
+  Take();
+  EXPECT_EQ(Audits("attempt_failed"), 1U);
+  EXPECT_EQ(Last<StudyState>(1)->phase, StudyPhase::kPaused);
+  Later(std::chrono::minutes(5));
+  EXPECT_EQ(study_->record().attempts, 1U);
+  study_ = *Study::Restore(*DecodeStudyRecord(disk_), context(), now_);
+  for (std::uint32_t n : {1, 2, 3}) Online(n);
+  Later(std::chrono::minutes(5));
+  EXPECT_EQ(study_->record().attempts, 1U) << "a restart resumes nothing";
+  EXPECT_TRUE(study_->Resume(now_));
+  Take();
+  EXPECT_EQ(study_->record().attempts, 2U);
+  EXPECT_EQ(Audits("paused"), 1U);
+  EXPECT_EQ(Audits("resumed"), 1U);
+}
+
 }  // namespace
 }  // namespace consilium::coordinator

@@ -189,5 +189,32 @@ TEST(Commands, AnInterruptedDemoLeavesNoProcessBehind) {
   }
 }
 
+TEST(Commands, AStudyIsPausedResumedAndItsEventsRead) {
+  Federation federation;
+  federation.StartAll();
+  const std::string study = federation.Submit({.rounds = 150});
+  EXPECT_EQ(federation.Cli({"study", "pause", study}).status, 1) << "nobody has approved it yet";
+  federation.ApproveAll(study);
+  ASSERT_TRUE(federation.WaitReleases(study, 1));
+  EXPECT_EQ(federation.CliJson({"study", "pause", study})["phase"].AsString(), "paused");
+  // The attempt in flight may still end; then nothing follows.
+  Value paused;
+  ASSERT_TRUE(WaitUntil([&] {
+    paused = federation.Study(study);
+    return paused["attempt"].AsInteger() == paused["releases"].AsInteger();
+  }));
+  federation.KillCoordinator();
+  federation.StartCoordinator();
+  ASSERT_TRUE(federation.WaitAllOnline());
+  EXPECT_EQ(federation.Study(study)["attempt"].AsInteger(), paused["attempt"].AsInteger());
+  EXPECT_EQ(federation.CliJson({"study", "resume", study})["phase"].AsString(), "running");
+  EXPECT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete");
+  const ProgramOutput logs = federation.Cli({"study", "logs", study});
+  EXPECT_EQ(logs.status, 0);
+  for (const char* event : {" submitted ", " verdict ", " paused", " resumed", " answer ", " complete "})
+    EXPECT_NE(logs.out.find(event), std::string::npos) << event;
+  EXPECT_EQ(logs.out.find(" founded"), std::string::npos) << "of no other matter";
+}
+
 }  // namespace
 }  // namespace consilium::e2e
