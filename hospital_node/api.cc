@@ -375,7 +375,7 @@ Value NodeCore::GetStatus() const {
   out.Set("studies", std::move(studies)).Set("jobs", std::uint64_t{jobs_.size()});
   Value ledger;
   ledger.Set("seq", ledger_.head().seq).Set("hash", ledger_.head().hash.Hex());
-  return out.Set("ledger", ledger.Set("locked", ledger_.lock()));
+  return out.Set("ledger", ledger.Set("locked", ledger_.lock()).Set("wall_ms", ledger_.last_wall_ms()));
 }
 
 // What Prometheus may see: how the node itself is doing, nothing of patients.

@@ -16,6 +16,7 @@
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/infer.h"
 #include "hospital_node/data/table.h"
+#include "hospital_node/doctor.h"
 
 namespace consilium::node {
 namespace {
@@ -270,6 +271,18 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
     }
     return out + Warnings(answer["results"]) + "These figures stay at this hospital.";
   });
+}
+
+int DoctorCommand(const Terminal& terminal, const std::string& directory, const Status& crypto) {
+  bool good = true;
+  Value list{Value::Array{}};
+  for (const Check& check : Examine(directory, crypto)) {
+    good = good && check.good;
+    list.Push(Value().Set("name", check.name).Set("good", check.good).Set("text", check.text));
+    terminal.Say(fmt::format("{:<5} {:<14} {}", check.good ? "good" : "BAD", check.name, PrintableLines(check.text)));
+  }
+  terminal.Document(Value().Set("good", good).Set("checks", std::move(list)));
+  return good ? 0 : 1;
 }
 
 int BudgetCommand(const Terminal& terminal, const std::string& directory) {

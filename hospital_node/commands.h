@@ -30,6 +30,8 @@ int PlanShowCommand(const Terminal& terminal, const std::string& directory, cons
 int PlanDecideCommand(const Terminal& terminal, const std::string& directory, const std::string& plan,
                       const std::string& officer, bool approve);
 int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study);
+// `crypto`: what StartCrypto said. The exit status is 1 when a check is bad.
+int DoctorCommand(const Terminal& terminal, const std::string& directory, const Status& crypto);
 int BudgetCommand(const Terminal& terminal, const std::string& directory);
 
 }  // namespace consilium::node

@@ -56,6 +56,9 @@ int Main(int argc, char** argv) {
       Add(&app, &o, "results", "This hospital's own figures of finished studies", "consilium-node results DIR");
   results->add_option("STUDY", o.study, "Only this study");
 
+  CLI::App* doctor =
+      Add(&app, &o, "doctor", "What keeps this node from working, and the mend", "consilium-node doctor DIR");
+
   CLI::App* data = app.add_subcommand("data", "The hospital's data sets")->require_subcommand(1);
   CLI::App* check = Add(data, &o, "check", "Read and check a table; nothing is registered",
                         "consilium-node data check DIR cohort --csv patients.csv --schema cohort.toml");
@@ -94,7 +97,9 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const Terminal terminal("consilium-node", o.json);
-  if (const Status started = StartCrypto(); !started) return terminal.Fail(started.error());
+  const Status started = StartCrypto();
+  if (doctor->parsed()) return DoctorCommand(terminal, o.directory, started);
+  if (!started) return terminal.Fail(started.error());
   if (run->parsed()) {
     const Status ended = RunDaemon(o.directory, o.run);
     return ended ? 0 : terminal.Fail(ended.error());

@@ -249,4 +249,19 @@ void Connection::Stop() {
   impl_->phase = Impl::Phase::kStopped;
 }
 
+Status TryHandshake(const ConnectionOptions& options, Duration patience) {
+  const auto connection = TRY(Connection::Start(options));
+  std::string why = "no answer";
+  for (const Instant until = BootClock::now() + patience; BootClock::now() < until && why != "key refused";) {
+    for (const Event& event : connection->Receive(16, BootClock::now())) {
+      if (std::holds_alternative<PeerConnected>(event)) return {};
+      if (const auto* lost = std::get_if<PeerLost>(&event)) why = lost->reason;
+    }
+    std::vector<zmq_pollitem_t> items;
+    for (void* socket : connection->Sockets()) items.push_back({socket, 0, ZMQ_POLLIN, 0});
+    zmq_poll(items.data(), static_cast<int>(items.size()), 100);
+  }
+  return Fail(Code::kUnreachable, why);
+}
+
 }  // namespace consilium

@@ -45,4 +45,7 @@ class Connection : public Link {
   std::unique_ptr<Impl> impl_;
 };
 
+// Dials, and waits for a handshake: kUnreachable with "key refused", "no answer" or the like when there was none.
+Status TryHandshake(const ConnectionOptions& options, Duration patience);
+
 }  // namespace consilium

@@ -38,6 +38,7 @@ class Ledger {
   [[nodiscard]] const Account* Find(const StudyId& study) const;
   [[nodiscard]] const std::map<StudyId, Account>& accounts() const { return accounts_; }
   [[nodiscard]] const ChainHead& head() const { return head_; }
+  [[nodiscard]] std::int64_t last_wall_ms() const { return last_wall_ms_; }  // Of the last row; 0 without one.
   [[nodiscard]] bool locked() const { return !lock_.empty(); }
   [[nodiscard]] const std::string& lock() const { return lock_; }  // Why, for people; "" when it is not.
 

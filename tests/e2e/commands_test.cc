@@ -274,5 +274,39 @@ TEST(Commands, PatientsWhoWithdrewAreOutFromTheNextAttempt) {
   EXPECT_EQ(federation.Node(0, {"data", "remove", "DIR", name}).status, 5);
 }
 
+TEST(Commands, TheNodesDoctorNamesWhatIsWrongAndTheMend) {
+  Federation federation;
+  const auto examine = [&](bool good) {
+    const ProgramOutput output = federation.Node(0, {"doctor", "DIR", "--json"});
+    EXPECT_EQ(output.status, good ? 0 : 1) << output.out << output.err;
+    const Value document = ParseJson(output.out).value_or(Value());
+    std::map<std::string, std::string> bad;
+    for (const Value& check : document["checks"].AsArray()) {
+      if (!check["good"].AsBool()) bad[check["name"].AsString()] = check["text"].AsString();
+    }
+    return bad;
+  };
+  EXPECT_NE(examine(false)["port"].find("is the coordinator running"), std::string::npos);
+  federation.StartCoordinator();
+  EXPECT_TRUE(examine(true).empty()) << "the handshake is tried without a daemon";
+  federation.StartNode(0);
+  ASSERT_TRUE(federation.WaitOnline(0));
+  EXPECT_TRUE(examine(true).empty()) << "the daemon is asked";
+  federation.KillNode(0);
+
+  const fs::path toml = federation.node(0) / "node.toml";
+  const std::string text = ReadText(toml);
+  WriteText(toml, With(text, "127.0.0.1", "no-such-host.invalid"));
+  EXPECT_NE(examine(false)["name"].find("DNS"), std::string::npos);
+  std::string key = text;
+  const auto at = key.find("server_key = \"") + 14;
+  key.replace(at, 8, key.substr(at, 8) == "00000000" ? "11111111" : "00000000");
+  WriteText(toml, key);
+  EXPECT_NE(examine(false)["session"].find("server_key"), std::string::npos);
+  WriteText(toml, text);
+  fs::permissions(federation.node(0) / "keys" / "identity", fs::perms::others_read, fs::perm_options::add);
+  EXPECT_NE(examine(false)["keys"].find("chmod"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace consilium::e2e
