@@ -94,6 +94,26 @@ TEST(Inbox, IsFairBetweenPeersAndKeepsTheTotalWindow) {
   EXPECT_EQ(next[0].peer, Peer(5)) << "sixteen pulls of six peers end with the fourth";
 }
 
+TEST(Inbox, PeersThatStandStillWithTheWholeWindowStopNobody) {
+  std::vector<Source> sources;
+  Inbox inbox;
+  for (std::uint8_t p = 1; p <= 5; ++p) sources.push_back(MakeSource(40 * kLeafBytes, p));
+  for (std::uint8_t p = 1; p <= 4; ++p) inbox.Start(Peer(p), sources[p - 1U].blob);
+  EXPECT_EQ(inbox.TakePulls().size(), kTotalWindow);
+  const Source& source = sources.back();
+  inbox.Start(Peer(5), source.blob);
+  bool complete = false;
+  for (std::uint32_t leaf = 0; leaf < 40; ++leaf) {
+    const auto pulls = inbox.TakePulls();
+    ASSERT_EQ(pulls.size(), 1U) << "one leaf at a time, and nothing more of the others";
+    EXPECT_EQ(pulls[0].peer, Peer(5));
+    EXPECT_EQ(pulls[0].pull.count, 1U);
+    complete = inbox.OnChunk(Peer(5), ChunkOf(source, pulls[0].pull)).value().complete;
+  }
+  EXPECT_TRUE(complete);
+  EXPECT_TRUE(inbox.TakePulls().empty());
+}
+
 TEST(Inbox, UncreditedUnknownAndWrongChunksAreProtocolErrors) {
   const Source source = MakeSource(6 * kLeafBytes, 1);
   Inbox inbox;
