@@ -18,7 +18,7 @@
 namespace consilium {
 
 inline constexpr std::uint32_t kLeavesPerChunk = kMaxChunkLeaves;
-inline constexpr std::size_t kPeerWindow = 4, kTotalWindow = 16;
+inline constexpr std::size_t kPeerWindow = 4, kTotalWindow = 8;  // What memory an upload takes beside the sum.
 
 // What the receiving side wants done; its owner turns pulls into signed frames.
 struct PullFrom {
