@@ -45,6 +45,13 @@ struct Running {
 };
 
 Status OpenService(const fs::path& directory, const Config& config, const Keys& keys, Running* running) {
+  std::error_code ignored;
+  if (!fs::exists(DatabaseFile(directory), ignored)) {  // A new one would know nothing of what has left.
+    return Fail(Code::kCorrupt,
+                fmt::format("{0} has lost its database, and with it the ledger; restore the newest copy of "
+                            "{0}, or join anew in an empty directory",
+                            directory.string()));
+  }
   running->database = TRY(Database::Open(DatabaseFile(directory)));
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
   running->workbench = std::make_unique<FileWorkbench>();
@@ -207,6 +214,7 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   const DirectoryLock lock = TRY(TakeForDaemon(directory));
   if (!options.log_file.empty()) SetLogFile(options.log_file);
   SetLogLevel(Level(config.log_level));
+  RaiseDescriptorLimit();
 
   Running running;
   {

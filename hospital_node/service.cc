@@ -14,7 +14,8 @@ struct Overloaded : Handlers... {
 };
 
 constexpr std::string_view kMend =
-    "; restore this node's directory from a backup, or join anew in an empty one (consilium-node join) and have the hospital "
+    "; restore this node's directory from a backup, or join anew in an empty one (consilium-node join) and have the "
+    "hospital "
     "enrolled again";
 
 // The stored values of one core, by key.
@@ -64,10 +65,15 @@ Status NodeCore::RestoreRosters() {
       return std::unexpected(Corrupt("roster " + key, extended.error()));
     }
   }
-  if (chain_) {
-    const Member* self = chain_->current().ByTransport(options_.transport);
-    number_ = self == nullptr ? 0 : self->number;
+  if (!chain_) return {};
+  const Member* self = chain_->current().ByTransport(options_.transport);
+  if (self != nullptr && (self->name != options_.name || self->identity != options_.identity.verify_key())) {
+    return Fail(Code::kRefused,
+                fmt::format("the transport key in this directory is {}'s, but node.toml says {} or the identity key is "
+                            "another one; put back the keys/ folder and node.toml that belong together",
+                            self->name, options_.name));
   }
+  number_ = self == nullptr ? 0 : self->number;
   return {};
 }
 
