@@ -117,7 +117,10 @@ TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
     std::visit(
         [this](auto& e) {
           using E = std::decay_t<decltype(e)>;
-          if constexpr (std::is_same_v<E, FrameReceived>) OnFrame(e.peer, e.frame);
+          if constexpr (std::is_same_v<E, FrameReceived>) {
+            OnFrame(e.peer, e.frame);
+            Bytes().swap(e.frame);  // A turn may bring many chunks, whose contents are kept already.
+          }
           if constexpr (std::is_same_v<E, PeerConnected>) {
             sessions_[e.peer] = {};
             sessions_[e.peer].heard = now_.instant;

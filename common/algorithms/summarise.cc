@@ -31,12 +31,12 @@ void SummariseNumber(const Answer& answer, ColumnSummary* out) {
 }
 
 // Linear within the bin where the cumulated count passes share * count.
-double Quantile(const Column& column, const std::vector<std::int64_t>& histogram, std::int64_t count, double share) {
+double Quantile(const Column& column, const std::vector<double>& histogram, std::int64_t count, double share) {
   const double wanted = share * static_cast<double>(count);
   const double width = (column.maximum - column.minimum) / static_cast<double>(histogram.size());
   double below = 0;
   for (std::size_t bin = 0; bin < histogram.size(); ++bin) {
-    const auto here = static_cast<double>(histogram[bin]);
+    const double here = histogram[bin];
     if (here > 0 && below + here >= wanted)
       return column.minimum + width * (static_cast<double>(bin) + (wanted - below) / here);
     below += here;
@@ -70,7 +70,7 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
   if (column.type != Column::Type::kNumber || out.count < 1) return out;
   SummariseNumber(answer, &out);
   if (request.bins > 0) {
-    const std::vector<std::int64_t> histogram = counts("hist");
+    const std::vector<double> histogram = answer.Values(column.name + "/hist");  // May be millions: one copy.
     out.q25 = Quantile(column, histogram, out.count, 0.25);
     out.median = Quantile(column, histogram, out.count, 0.5);
     out.q75 = Quantile(column, histogram, out.count, 0.75);

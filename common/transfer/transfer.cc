@@ -113,7 +113,7 @@ void Inbox::Landed(const PeerKey& peer) {
 }
 
 // The first leaves that are missing and unasked, of any transfer that this peer can serve.
-std::optional<Pull> Inbox::NextPull(const PeerKey& peer) {
+std::optional<Pull> Inbox::NextPull(const PeerKey& peer, std::uint32_t most) {
   for (auto& [root, transfer] : transfers_) {
     if (!transfer.peers.contains(peer)) continue;
     const auto leaves = static_cast<std::uint32_t>(transfer.blob.leaves.size());
@@ -130,7 +130,7 @@ std::optional<Pull> Inbox::NextPull(const PeerKey& peer) {
     transfer.frontier = first;
     if (first == leaves) continue;
     const auto next = transfer.flying.upper_bound(first);
-    const std::uint32_t end = std::min(next == transfer.flying.end() ? leaves : next->first, first + kLeavesPerChunk);
+    const std::uint32_t end = std::min(next == transfer.flying.end() ? leaves : next->first, first + most);
     std::uint32_t count = 1;
     while (first + count < end && !transfer.confirmed[first + count]) ++count;
     transfer.flying.emplace(first, std::pair(peer, count));
@@ -148,10 +148,10 @@ std::vector<PullFrom> Inbox::TakePulls() {
   while (more) {
     more = false;
     for (const PeerKey& peer : lap) {
-      if (total_in_flight_ == kTotalWindow) return pulls;
+      const bool full = total_in_flight_ >= kTotalWindow;
       const auto flights = in_flight_.find(peer);
-      if (flights != in_flight_.end() && flights->second >= kPeerWindow) continue;
-      const auto pull = NextPull(peer);
+      if (flights != in_flight_.end() && (full || flights->second >= kPeerWindow)) continue;
+      const auto pull = NextPull(peer, full ? 1 : kLeavesPerChunk);
       if (!pull) continue;
       ++in_flight_[peer];
       ++total_in_flight_;

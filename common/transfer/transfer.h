@@ -1,8 +1,9 @@
 // Content-addressed transfers, both directions, pure (protocol.md, "Envelope, transfers, transport").
 //
 // The receiver pulls leaves of 256 KiB, 1 to 4 a chunk, at most kPeerWindow chunks in flight a peer and kTotalWindow
-// overall; every leaf is checked against its hash before use; what is confirmed is never asked again, also after the
-// peer was lost and came back. An uncredited chunk closes the session.
+// overall; but a peer with nothing in flight may always be asked for one leaf, so that others who are slow, or stand
+// still with the whole window, do not slow it. Every leaf is checked against its hash before use; what is confirmed is
+// never asked again, also after the peer was lost and came back. An uncredited chunk closes the session.
 #pragma once
 
 #include <deque>
@@ -17,7 +18,7 @@
 namespace consilium {
 
 inline constexpr std::uint32_t kLeavesPerChunk = kMaxChunkLeaves;
-inline constexpr std::size_t kPeerWindow = 4, kTotalWindow = 16;
+inline constexpr std::size_t kPeerWindow = 4, kTotalWindow = 8;  // What memory an upload takes beside the sum.
 
 // What the receiving side wants done; its owner turns pulls into signed frames.
 struct PullFrom {
@@ -43,7 +44,7 @@ class Inbox {
   Result<Taken> OnChunk(const PeerKey& peer, Chunk chunk);
   void OnPeerLost(const PeerKey& peer);       // Its chunks in flight are forgotten, confirmed leaves stay.
   void OnPeerConnected(const PeerKey& peer);  // Its transfers go on.
-  std::vector<PullFrom> TakePulls();          // New credit, fair between peers; empty when windows are full.
+  std::vector<PullFrom> TakePulls();          // New credit, fair between peers; none where windows are full.
   struct Progress {
     std::uint64_t done = 0, total = 0;
   };
@@ -61,7 +62,7 @@ class Inbox {
   };
   using Credit = std::tuple<PeerKey, Digest, std::uint32_t, std::uint32_t>;  // peer, root, first, count
 
-  std::optional<Pull> NextPull(const PeerKey& peer);
+  std::optional<Pull> NextPull(const PeerKey& peer, std::uint32_t most);  // Of at most so many leaves.
   void Landed(const PeerKey& peer);
   Result<Taken> Take(Transfer& transfer, const PeerKey& peer, Chunk chunk);
 

@@ -39,7 +39,8 @@ struct Session {
   bool seen = false;
   std::uint32_t counter = 0;  // Of the newest connection of this key.
   int descriptor = -1;
-  bool up = false;  // False: everything that still comes by this connection is ignored.
+  bool up = false;           // False: everything that still comes by this connection is ignored.
+  bool unreachable = false;  // Nothing can be sent any more; what it had sent before is still to be read.
   std::deque<Message> queue;
   std::size_t queued_bytes = 0;
 };
@@ -76,6 +77,7 @@ struct Listener::Impl {
   std::vector<Closing> closings;
   std::vector<Event> events;  // Made between two calls of Receive.
   bool waiting = false;       // Some queue has frames.
+  bool missed = false;        // Some session is unreachable.
   Instant next_flush;
 
   ~Impl() { Close(); }
@@ -145,11 +147,29 @@ struct Listener::Impl {
   }
 
   // Frames are read before the monitor: whatever closed before a frame's connection was opened is then known, and a
-  // descriptor is never taken for its former owner.
+  // descriptor is never taken for its former owner. After a close they are read again, for what came right before it.
   void TakeAll(std::size_t most) {
-    std::vector<Arrival> arrivals = ReadFrames(most);
+    constexpr int kLaps = 4;
+    std::vector<Arrival> arrivals;
+    std::vector<transport::MonitorEvent> told;
+    bool closing = true;
+    for (int lap = 0; closing && lap < kLaps; ++lap) {
+      std::ranges::move(ReadFrames(most), std::back_inserter(arrivals));
+      closing = false;
+      for (const transport::MonitorEvent& event : transport::Drain(monitor)) {
+        closing = closing || event.kind == ZMQ_EVENT_DISCONNECTED;
+        told.push_back(event);
+      }
+    }
+    // A session's last frames count, even though its connection is closed by now.
+    std::erase_if(arrivals, [&](Arrival& arrival) {
+      const auto session = sessions.find(arrival.peer);
+      const bool own = session != sessions.end() && session->second.up && arrival.counter == session->second.counter;
+      if (own) OnArrival(std::move(arrival));
+      return own;
+    });
     std::set<int> closed;
-    for (const transport::MonitorEvent& event : transport::Drain(monitor)) {
+    for (const transport::MonitorEvent& event : told) {
       if (event.kind == ZMQ_EVENT_ACCEPTED) open.insert(event.value);
       if (event.kind != ZMQ_EVENT_DISCONNECTED) continue;
       open.erase(event.value);
@@ -205,6 +225,7 @@ struct Listener::Impl {
   void Lose(const PeerKey& peer, Session* session, std::string reason) {
     session->queue.clear();
     session->queued_bytes = 0;
+    session->unreachable = false;
     if (!session->up) return;
     session->up = false;
     events.emplace_back(PeerLost{peer, std::move(reason)});
@@ -250,7 +271,22 @@ struct Listener::Impl {
     }
   }
 
-  void Flush(const PeerKey& peer, Session* session) {
+  void Miss(Session* session) {
+    session->queue.clear();
+    session->queued_bytes = 0;
+    session->unreachable = true;
+    missed = true;
+  }
+
+  void LoseMissed() {
+    if (!missed) return;
+    missed = false;
+    for (auto& [peer, session] : sessions) {
+      if (session.unreachable) Lose(peer, &session, "closed");
+    }
+  }
+
+  void Flush(Session* session) {
     while (!session->queue.empty()) {
       const std::size_t size = session->queue.front().size();
       const int error = TrySend(*session, &session->queue.front());
@@ -258,7 +294,7 @@ struct Listener::Impl {
         waiting = true;
         return;
       }
-      if (error != 0) return Lose(peer, session, "closed");
+      if (error != 0) return Miss(session);
       session->queue.pop_front();
       session->queued_bytes -= size;
     }
@@ -267,19 +303,19 @@ struct Listener::Impl {
   void FlushAll(Instant now) {
     if (!waiting || now < next_flush) return;
     waiting = false;
-    for (auto& [peer, session] : sessions) Flush(peer, &session);
+    for (auto& [peer, session] : sessions) Flush(&session);
     next_flush = now + transport::kRetrySend;
   }
 
   void Enqueue(const PeerKey& peer, Message message) {
     CHECK(message.size() <= kMaxFrameBytes);
     const auto found = sessions.find(peer);
-    if (found == sessions.end() || !found->second.up) return;
+    if (found == sessions.end() || !found->second.up || found->second.unreachable) return;
     Session& session = found->second;
     if (session.queue.empty()) {
       const int error = TrySend(session, &message);
       if (error == 0) return;
-      if (error != EAGAIN) return Lose(peer, &session, "closed");
+      if (error != EAGAIN) return Miss(&session);
     }
     if (session.queue.size() >= kPeerQueue || session.queued_bytes + message.size() > transport::kQueueBytes) {
       return Drop(peer, "it does not read what it is sent");
@@ -325,7 +361,7 @@ std::vector<void*> Listener::Sockets() const {
 std::optional<Instant> Listener::NextDeadline() const {
   std::optional<Instant> next;
   const auto consider = [&](Instant at) { next = next ? std::min(*next, at) : at; };
-  if (!impl_->events.empty()) consider(BootClock::now());
+  if (!impl_->events.empty() || impl_->missed) consider(BootClock::now());
   if (impl_->waiting) consider(impl_->next_flush);
   for (const Impl::Closing& closing : impl_->closings) consider(closing.at);
   return next;
@@ -335,6 +371,7 @@ std::vector<Event> Listener::Receive(std::size_t most, Instant now) {
   if (impl_->router) {
     impl_->FlushAll(now);
     impl_->TakeAll(most);
+    impl_->LoseMissed();
     impl_->CloseDue(now);
   }
   return std::exchange(impl_->events, {});

@@ -188,6 +188,18 @@ std::string PlanText(const PlanOptions& options) {
   return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
 }
 
+std::string NumbersPlan(const std::string& name, const Founding& founding, int bins) {
+  std::string columns;
+  for (int c = 0; c < founding.columns; ++c) columns += (c == 0 ? "\"x" : ", \"x") + std::to_string(c) + "\"";
+  return "[study]\nname = \"" + name +
+         "\"\npurpose = \"Large answers.\"\nresearcher = \"Test\"\nminimum_patients = 10\nround_deadline = "
+         "\"1h\"\nminimum_hospitals = " +
+         std::to_string(founding.hospitals) +
+         "\n[data]\ndataset = \"cohort\"\nschema = \"schema.toml\"\n[describe]\ncolumns = [" + columns +
+         "]\nbins = " + std::to_string(bins) +
+         "\n[privacy]\nmode = \"none\"\n[aggregation]\nprofile = \"visible\"\ntolerated_dropouts = 0\n";
+}
+
 Federation::Federation(const Founding& founding) : founding_(founding), root_(TemporaryFolder()) {
   const fs::path source = Template::Get(founding).root();
   for (const auto& entry : fs::directory_iterator(source)) {
@@ -263,6 +275,18 @@ void Federation::StartAll(const Launch& launch) {
 
 void Federation::KillCoordinator() { coordinator_process_->Kill(); }
 void Federation::KillNode(int i) { node_process(i).Kill(); }
+
+void Federation::SetEndpoint(int i, int port) {
+  const fs::path file = node(i) / "node.toml";
+  const std::string before = "tcp://127.0.0.1:" + std::to_string(HospitalPort());
+  WriteText(file, Replaced(ReadText(file), before, "tcp://127.0.0.1:" + std::to_string(port)));
+}
+
+int Federation::HospitalPort() {
+  const auto endpoints = coordinator::ReadEndpoints(coordinator());
+  EXPECT_TRUE(endpoints.has_value());
+  return endpoints ? std::stoi(endpoints->hospitals.substr(endpoints->hospitals.rfind(':') + 1)) : 0;
+}
 
 bool Federation::WaitOnline(int i, bool online) {
   return WaitUntil([&] {

@@ -30,6 +30,8 @@ struct PlanOptions {
   bool describe = false;
 };
 std::string PlanText(const PlanOptions& options);
+// Describes all columns of a Founding with columns; every hospital must take part.
+std::string NumbersPlan(const std::string& name, const struct Founding& founding, int bins);
 
 // What is founded. With columns: 12 patients a hospital, whose numbers stand in columns x0, x1, ...; else the demo's.
 struct Founding {
@@ -68,6 +70,8 @@ class Federation {
   void KillNode(int i);
   Process& coordinator_process() { return *coordinator_process_; }
   Process& node_process(int i) { return node_processes_.at(i); }
+  void SetEndpoint(int i, int port);  // Where this node dials from its next start on: a proxy's port.
+  int HospitalPort();                 // The coordinator's own; once it has run.
   bool WaitOnline(int i, bool online = true);
   bool WaitAllOnline();
 

@@ -23,7 +23,7 @@ class KilledAtEvery : public ::testing::TestWithParam<Parameter> {};
 TEST_P(KilledAtEvery, K) {
   constexpr int kBeyond = 2;  // Runs differ by a heartbeat or two: the end is where two in a row were not reached.
   const auto [side, point] = GetParam();
-  std::string kinds;
+  std::map<std::string, int> kinds;
   long last = 0;
   int beyond = 0, survived = 0, killed = 0;
   for (long k = 1; beyond < kBeyond; ++k) {
@@ -36,10 +36,12 @@ TEST_P(KilledAtEvery, K) {
     last = k;
     ++killed;
     survived += good ? 1 : 0;
-    kinds += (kinds.empty() ? "" : " ") + at.substr(0, at == "commit" ? 1 : at.size()) + (good ? "" : "!");
+    ++kinds[at];
   }
+  std::string list;
+  for (const auto& [kind, count] : kinds) list += (list.empty() ? "" : ", ") + kind + " " + std::to_string(count);
   std::printf("| %s | %s | 1..%ld | %d of %d | %s |\n", Name(side).c_str(), point, last, survived, killed,
-              std::string(point).ends_with("send") ? kinds.c_str() : "");
+              list.c_str());
   std::fflush(stdout);
 }
 

@@ -228,6 +228,23 @@ TEST_F(ListenerTest, WhatWasSentBeforeADisconnectStillArrives) {
   Greet(coordinator, a, a_);  // It may come back.
 }
 
+// A chunk that came over whole is not asked for again only because the line broke behind it.
+TEST_F(ListenerTest, WhatCameBeforeTheConnectionClosedStillCounts) {
+  Ear coordinator = Coordinator({a_.public_key()});
+  Ear a = Node(a_);
+  Greet(coordinator, a, a_);
+  constexpr std::size_t kFrames = 8;
+  for (std::size_t i = 0; i < kFrames; ++i)
+    a.link->Transmit(Send{server_.public_key(), Bytes(std::size_t{200} * 1024, std::uint8_t{1})});
+  a.link->Stop();  // What was sent still leaves.
+  a.link.reset();
+  usleep(300'000);  // So that frames and the end are there together; the order must not depend on it.
+  coordinator.link->Transmit(Send{a_.public_key(), Frame("too late")});
+  ASSERT_TRUE(Until({&coordinator}, [&] { return coordinator.Lost(); }));
+  EXPECT_EQ(coordinator.All<FrameReceived>().size(), 1 + kFrames);
+  EXPECT_TRUE(std::holds_alternative<PeerLost>(coordinator.events.back()));
+}
+
 TEST_F(ListenerTest, ASlowReaderBlocksNobodyAndLosesItsSessionInTheEnd) {
   Ear coordinator = Coordinator({a_.public_key(), b_.public_key()});
   Ear a = Node(a_);
