@@ -63,6 +63,12 @@ std::string Warnings(const Value& studies) {
   return out;
 }
 
+// That one officer alone decides, where it is so.
+std::string Notice(const Value& answer) {
+  const std::string notice = Text(answer["notice"]);
+  return notice.empty() ? notice : notice + "\n";
+}
+
 // The id of the plan that `wanted` names; the node resolves names and prefixes itself.
 Result<std::string> ChoosePlan(const std::string& directory, const std::string& wanted) {
   if (!wanted.empty()) return UrlEncode(wanted);
@@ -132,9 +138,10 @@ and see these eight words; compare them by telephone, not by mail. Then:
 int StatusCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
     const std::string link = s["connected"].AsBool() ? "connected" : fmt::format("not connected ({})", Text(s["link"]));
+    const std::string standing = Text(s["standing"]) == "member" ? "" : ", " + Text(s["standing"]);
     std::string out =
-        fmt::format("{}: {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]), link,
-                    s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
+        fmt::format("{}{}: {}, {}{}; roster {}, ledger {} rows, {} running job(s)\n", Notice(s), Text(s["name"]), link,
+                    s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "no number yet", standing,
                     Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
     if (!s["ledger"]["locked"].AsString().empty()) out += "The ledger is locked: " + Text(s["ledger"]["locked"]) + "\n";
     if (s["studies"].AsArray().empty()) return out;
@@ -180,7 +187,7 @@ int PlanListCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back(
           {Short(plan["study"]), Text(plan["name"]), Text(plan["task"]), Text(plan["consent"]), Text(plan["phase"])});
     }
-    return FormatTable(table) + Warnings(answer["plans"]);
+    return Notice(answer) + FormatTable(table) + Warnings(answer["plans"]);
   });
 }
 
@@ -189,7 +196,7 @@ int PlanShowCommand(const Terminal& terminal, const std::string& directory, cons
   if (!study) return terminal.Fail(study.error());
   return Run(terminal, Ask(directory, "GET", "/v1/plans/" + *study), [&](const Value& answer) {
     std::string out =
-        fmt::format("Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n",
+        fmt::format("{}Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n", Notice(answer),
                     Text(answer["study"]), Text(answer["consent"]), PrintableLines(answer["summary"].AsString()));
     for (const Value& member : answer["members"].AsArray()) {
       out += fmt::format("  {}: {}\n", Text(member["name"]), Text(member["fingerprint"]));

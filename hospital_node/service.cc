@@ -14,7 +14,8 @@ struct Overloaded : Handlers... {
 };
 
 constexpr std::string_view kMend =
-    "; restore this node's directory from a backup, or join anew in an empty one (consilium-node join) and have the hospital "
+    "; restore this node's directory from a backup, or join anew in an empty one (consilium-node join) and have the "
+    "hospital "
     "enrolled again";
 
 // The stored values of one core, by key.
@@ -64,10 +65,8 @@ Status NodeCore::RestoreRosters() {
       return std::unexpected(Corrupt("roster " + key, extended.error()));
     }
   }
-  if (chain_) {
-    const Member* self = chain_->current().ByTransport(options_.transport);
-    number_ = self == nullptr ? 0 : self->number;
-  }
+  const Member* self = chain_ ? chain_->current().ByTransport(options_.transport) : nullptr;
+  number_ = self == nullptr ? 0 : self->number;
   return {};
 }
 

@@ -277,9 +277,11 @@ bool Loop::JobsAbandoned() const { return impl_->abandoned; }
 
 namespace {
 std::atomic<Loop*> signalled = nullptr;
+std::atomic<bool> told_to_stop = false;
 
 void OnStopSignal(int /*signal*/) {
   const int before = errno;
+  told_to_stop = true;
   if (Loop* loop = signalled.load()) loop->Stop();
   errno = before;
 }
@@ -287,6 +289,7 @@ void OnStopSignal(int /*signal*/) {
 
 void InstallStopSignals(Loop* loop) {
   signalled = loop;
+  if (loop != nullptr && told_to_stop) loop->Stop();
   struct sigaction action{};
   action.sa_handler = OnStopSignal;
   sigemptyset(&action.sa_mask);
