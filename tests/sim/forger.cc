@@ -90,6 +90,7 @@ void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const 
     invite.last_release = record->last_release;
   }
   context_.Note("the coordinator FORGES an invitation of {} to attempt {}", number, invite.attempt);
+  watch_.OnForgedInvite(invite);
   network_.FromCoordinator(victim, EncodeFrame(invite, key));
 }
 
