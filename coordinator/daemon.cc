@@ -8,12 +8,15 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/http/client.h"
 #include "common/http/server.h"
 #include "common/settings/value.h"
 #include "common/storage/blobs.h"
 #include "common/storage/database.h"
 #include "common/transport/listener.h"
 #include "common/transport/loop.h"
+#include "common/turn/reply.h"
+#include "coordinator/backup.h"
 #include "coordinator/service.h"
 
 namespace consilium::coordinator {
@@ -23,6 +26,7 @@ namespace fs = std::filesystem;
 
 fs::path DatabaseFile(const fs::path& directory) { return directory / "database"; }
 fs::path EndpointsFile(const fs::path& directory) { return directory / "endpoints.json"; }
+fs::path ControlSocket(const fs::path& directory) { return fs::absolute(directory) / "control.sock"; }
 
 LogLevel Level(const std::string& name) {
   if (name == "debug") return LogLevel::kDebug;
@@ -57,12 +61,34 @@ struct Running {
   std::unique_ptr<HttpServer> web, control;
 };
 
-Result<std::unique_ptr<HttpServer>> Serve(Loop* loop, const std::string& listen, bool local) {
+constexpr std::string_view kBackupPath = "/v1/backup";
+
+Value ToValue(const BackupSummary& summary) {
+  return Value().Set("directory", summary.directory).Set("files", summary.files).Set("bytes", summary.bytes);
+}
+
+Result<std::unique_ptr<HttpServer>> ServeWeb(Loop* loop, const std::string& listen) {
   HttpOptions options;
   options.listen = listen;
-  options.local = local;
   options.handler = [loop](RequestReceived request, std::function<void(Reply)> done) {
     loop->Submit(std::move(request), std::move(done));
+  };
+  return HttpServer::Start(std::move(options));
+}
+
+// As the web's, and POST /v1/backup {target}, which the core knows nothing of: it reads the disk and nothing else, on
+// this request's own thread.
+Result<std::unique_ptr<HttpServer>> ServeControl(const fs::path& directory, const Running& running) {
+  HttpOptions options;
+  options.listen = ControlSocket(directory).string();
+  options.local = true;
+  options.patience = std::chrono::minutes(10);
+  options.handler = [directory, loop = running.loop.get(), database = running.database.get()](
+                        RequestReceived request, std::function<void(Reply)> done) {
+    if (request.method != "POST" || request.path != kBackupPath)
+      return loop->Submit(std::move(request), std::move(done));
+    const auto summary = BackUp(directory, *database, request.body["target"].AsString());
+    done(summary ? JsonReply(request.id, ToValue(*summary)) : ErrorReply(request.id, summary.error()));
   };
   return HttpServer::Start(std::move(options));
 }
@@ -92,8 +118,8 @@ Result<Endpoints> Start(const fs::path& directory, const Config& config, Running
   loop.link = std::move(listener);
   running->loop = std::make_unique<Loop>(std::move(loop));
 
-  running->web = TRY(Serve(running->loop.get(), WithFormerPort(config.http, former.http, "http://"), false));
-  running->control = TRY(Serve(running->loop.get(), (fs::absolute(directory) / "control.sock").string(), true));
+  running->web = TRY(ServeWeb(running->loop.get(), WithFormerPort(config.http, former.http, "http://")));
+  running->control = TRY(ServeControl(directory, *running));
   endpoints.http = fmt::format("http://{}:{}", config.http.substr(0, config.http.rfind(':')), running->web->port());
   return endpoints;
 }
@@ -124,6 +150,24 @@ Result<Endpoints> ReadEndpoints(const fs::path& directory) {
   const Bytes bytes = TRY(ReadFile(EndpointsFile(directory), 4096));
   const Value value = TRY(ParseJson(Text(bytes)));
   return Endpoints{value["hospitals"].AsString(), value["http"].AsString()};
+}
+
+Result<Value> BackUpDirectory(const fs::path& directory, const fs::path& target) {
+  TRY(LoadConfig(directory));
+  const fs::path absolute = fs::absolute(target);
+  const auto lock = DirectoryLock::Take(directory);
+  if (lock) {
+    const auto database = TRY(Database::Open(DatabaseFile(directory)));
+    return ToValue(TRY(BackUp(directory, *database, absolute)));
+  }
+  if (lock.error().code != Code::kConflict) return std::unexpected(lock.error());
+  HttpClient client = HttpClient::Unix(ControlSocket(directory));  // A daemon runs: it has the database.
+  client.SetPatience(std::chrono::minutes(10));
+  return JsonOf(TRY(client.Post(std::string(kBackupPath), Value().Set("target", absolute.string()))));
+}
+
+Result<Value> RestoreDirectory(const fs::path& backup, const fs::path& directory) {
+  return ToValue(TRY(RestoreBackup(backup, directory)));
 }
 
 Status RunDaemon(const fs::path& directory, const RunOptions& options) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "common/settings/value.h"
 #include "coordinator/config.h"
 
 namespace consilium::coordinator {
@@ -22,6 +23,10 @@ struct Endpoints {
   std::string http;       // http://HOST:PORT
 };
 Result<Endpoints> ReadEndpoints(const std::filesystem::path& directory);
+
+// A consistent copy (backup.h) into `target`, which must not exist; also while the daemon runs. What was written.
+Result<Value> BackUpDirectory(const std::filesystem::path& directory, const std::filesystem::path& target);
+Result<Value> RestoreDirectory(const std::filesystem::path& backup, const std::filesystem::path& directory);
 
 struct RunOptions {
   std::string log_file;  // "": stderr.

@@ -62,6 +62,17 @@ int Main(int argc, char** argv) {
   run->add_option("--log", run_options.log_file, "Append the log to this file instead of stderr");
   run->footer("Example:\n  consilium-coordinator run DIR");
 
+  std::string other;
+  CLI::App* backup = app.add_subcommand("backup", "Copy everything into a new directory, also while the daemon runs");
+  backup->add_option("DIR", directory, "The directory that init made")->capture_default_str();
+  backup->add_option("--to", other, "The backup to make; as secret as DIR")->required();
+  backup->footer("Example:\n  consilium-coordinator backup DIR --to /backups/coordinator-2026-11-23");
+  CLI::App* restore = app.add_subcommand("restore", "Make a directory again from a backup");
+  restore->add_option("DIR", directory, "The directory to make; absent or empty")->capture_default_str();
+  restore->add_option("--from", other, "The backup")->required();
+  restore->footer("Example:\n  consilium-coordinator restore DIR --from /backups/coordinator-2026-11-23");
+  for (CLI::App* command : {backup, restore}) command->add_flag("--json", json, "One JSON document on stdout");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -70,6 +81,20 @@ int Main(int argc, char** argv) {
   const Terminal terminal("consilium-coordinator", json);
   if (const Status started = StartCrypto(); !started) return terminal.Fail(started.error());
   if (init->parsed()) return Init(terminal, directory, config);
+  if (backup->parsed() || restore->parsed()) {
+    const auto done = backup->parsed() ? BackUpDirectory(directory, other) : RestoreDirectory(other, directory);
+    if (!done) return terminal.Fail(done.error());
+    terminal.Document(*done);
+    terminal.Say(fmt::format("{}: {} files, {} bytes", Printable((*done)["directory"].AsString()),
+                             (*done)["files"].AsInteger(), (*done)["bytes"].AsInteger()));
+    if (restore->parsed()) {
+      terminal.Note(
+          "Rounds after the backup are not in it; hospitals that are ahead say so and refuse what they have "
+          "answered already. Stop the old coordinator before: consilium-coordinator run " +
+          directory);
+    }
+    return 0;
+  }
   const Status ended = RunDaemon(directory, run_options);
   return ended ? 0 : terminal.Fail(ended.error());
 }

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <bit>
+#include <fstream>
 #include <memory>
 
 #include "common/base/check.h"
@@ -47,6 +48,22 @@ Digest Blake2b(ByteView bytes) {
 }
 
 Digest Sha256(ByteView bytes) { return Sha256Of({bytes}); }
+
+Result<Digest> Sha256OfFile(const std::filesystem::path& file) {
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return Fail(Code::kNotFound, "cannot read " + file.string());
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  CHECK(context != nullptr && EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) == 1);
+  std::vector<char> piece(kPiece);
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())), in.gcount() > 0)
+    CHECK(EVP_DigestUpdate(context.get(), piece.data(), static_cast<std::size_t>(in.gcount())) == 1);
+  if (in.bad()) return Fail(Code::kIo, "cannot read " + file.string());
+  Digest out;
+  unsigned size = 0;
+  CHECK(EVP_DigestFinal_ex(context.get(), out.bytes.data(), &size) == 1 && size == Digest::kSize);
+  return out;
+}
 
 Fields& Fields::Add(ByteView field) {
   CHECK(field.size() <= UINT32_MAX);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <initializer_list>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@ namespace consilium {
 
 Digest Blake2b(ByteView bytes);  // H of one object: no tag, no length.
 Digest Sha256(ByteView bytes);
+Result<Digest> Sha256OfFile(const std::filesystem::path& file);  // In pieces; any size. kIo, kNotFound.
 
 // "TAG" | field | ...: each as u32 LE length + bytes; integers are one 4-byte LE field.
 class Fields {

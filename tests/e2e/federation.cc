@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "cli/demo_data.h"
+#include "common/base/check.h"
 #include "common/crypto/secret.h"
 #include "coordinator/daemon.h"
 
@@ -43,12 +44,36 @@ demo::DemoStudy Cohort() {
   return study;
 }
 
+// Patients with numbers alone: as small as data can be for answers as large as one likes.
+void WriteNumbers(const fs::path& folder, const Founding& founding) {
+  std::string schema =
+      "[file]\npattern = \"*.csv\"\n\n[patient]\nid = \"patient\"\n\n[columns.patient]\ntype = \"text\"\n";
+  std::string head = "patient";
+  for (int c = 0; c < founding.columns; ++c) {
+    head += ",x" + std::to_string(c);
+    schema += "\n[columns.x" + std::to_string(c) + "]\ntype = \"number\"\nminimum = 0\nmaximum = 1000\n";
+  }
+  for (int i = 0; i < founding.hospitals; ++i) {
+    std::string csv = head + "\n";
+    for (int row = 0; row < 12; ++row) {
+      csv += Federation::Name(i) + "-" + std::to_string(row);
+      for (int c = 0; c < founding.columns; ++c) csv += "," + std::to_string((i * 389 + row * 83 + c * 37) % 1000);
+      csv += "\n";
+    }
+    fs::create_directories(folder / Federation::Name(i));
+    WriteText(folder / Federation::Name(i) / "patients.csv", csv);
+  }
+  WriteText(folder / "schema.toml", schema);
+}
+
 // Founds a federation by the public commands: what every test copies.
 class Template {
  public:
-  static const Template& Get() {
-    static const Template made;
-    return made;
+  static const Template& Get(const Founding& founding) {
+    static std::map<Founding, std::unique_ptr<Template>> made;
+    auto& one = made[founding];
+    if (one == nullptr) one.reset(new Template(founding));
+    return *one;
   }
   [[nodiscard]] const fs::path& root() const { return root_; }
   ~Template() {
@@ -57,8 +82,12 @@ class Template {
   }
 
  private:
-  Template() : root_(TemporaryFolder()) {
-    EXPECT_TRUE(demo::WriteDemoData((root_ / "data").string(), Cohort(), 5).has_value());
+  explicit Template(const Founding& founding) : root_(TemporaryFolder()) {
+    if (founding.columns > 0) {
+      WriteNumbers(root_ / "data", founding);
+    } else {
+      EXPECT_TRUE(demo::WriteDemoData((root_ / "data").string(), Cohort(), 5).has_value());
+    }
     const fs::path coordinator = root_ / "coordinator";
     const std::string listen = "tcp://127.0.0.1:" + std::to_string(FreePort());
     Must({Binary("consilium-coordinator"), "init", coordinator, "--federation", "test network", "--listen", listen,
@@ -74,7 +103,7 @@ class Template {
     Must({Binary("consilium"), "login", url, "--token-file", coordinator::AdminTokenFile(coordinator), "--officer-key",
           coordinator::OfficerKeyFile(coordinator)},
          "", environment);
-    for (int i = 0; i < kHospitals; ++i) {
+    for (int i = 0; i < founding.hospitals; ++i) {
       const std::string name = Federation::Name(i);
       const std::string token = Must({Binary("consilium"), "invite", name}, "", environment).out;
       Must({Binary("consilium-node"), "join", root_ / name}, token);
@@ -159,8 +188,8 @@ std::string PlanText(const PlanOptions& options) {
   return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
 }
 
-Federation::Federation() : root_(TemporaryFolder()) {
-  const fs::path source = Template::Get().root();
+Federation::Federation(const Founding& founding) : founding_(founding), root_(TemporaryFolder()) {
+  const fs::path source = Template::Get(founding).root();
   for (const auto& entry : fs::directory_iterator(source)) {
     if (entry.path().filename() != "data")
       fs::copy(entry.path(), root_ / entry.path().filename(), fs::copy_options::recursive);
@@ -181,43 +210,54 @@ Federation::~Federation() {
 
 fs::path Federation::node(int i) const { return root_ / Name(i); }
 
-void Federation::StartCoordinator() {
-  auto started = Process::Start({.argv = {Binary("consilium-coordinator"), "run", coordinator()},
-                                 .input = "",
-                                 .out = {},
-                                 .err = root_ / "coordinator.log",
-                                 .environment = {}});
-  ASSERT_TRUE(started.has_value()) << started.error().what;
-  coordinator_process_.emplace(std::move(*started));
+namespace {
+Process Started(const Launch& launch, std::vector<std::string> argv, const fs::path& log) {
+  argv.insert(argv.begin(), launch.prefix.begin(), launch.prefix.end());
+  auto started =
+      Process::Start({.argv = std::move(argv), .input = "", .out = {}, .err = log, .environment = launch.environment});
+  CHECK(started.has_value());
+  return std::move(*started);
+}
+}  // namespace
+
+void Federation::LaunchCoordinator(const Launch& launch) {
+  coordinator_process_.reset();
+  coordinator_process_.emplace(
+      Started(launch, {Binary("consilium-coordinator"), "run", coordinator()}, root_ / "coordinator.log"));
+}
+
+void Federation::LaunchNode(int i, const Launch& launch) {
+  node_processes_.erase(i);
+  node_processes_.emplace(i, Started(launch, {Binary("consilium-node"), "run", node(i)}, root_ / (Name(i) + ".log")));
+}
+
+bool Federation::CoordinatorAnswers() {
   const std::string token = ReadText(coordinator::AdminTokenFile(coordinator()));
-  ASSERT_TRUE(WaitUntil([&] {
-    const auto endpoints = coordinator::ReadEndpoints(coordinator());
-    if (!endpoints) return false;
-    auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
-    if (!api || !api->Get("/v1/status")) return !coordinator_process_->Running();
-    api_.emplace(std::move(*api));
-    return true;
-  }));
+  const auto endpoints = coordinator::ReadEndpoints(coordinator());
+  if (!endpoints) return false;
+  auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  if (!api || !api->Get("/v1/status")) return false;
+  api_.emplace(std::move(*api));
+  return true;
+}
+
+bool Federation::NodeAnswers(int i) { return HttpClient::Unix(node(i) / "control.sock").Get("/v1/status").has_value(); }
+
+void Federation::StartCoordinator(const Launch& launch) {
+  LaunchCoordinator(launch);
+  ASSERT_TRUE(WaitUntil([&] { return CoordinatorAnswers() || !coordinator_process_->Running(); }));
   ASSERT_TRUE(coordinator_process_->Running()) << ReadText(root_ / "coordinator.log");
 }
 
-void Federation::StartNode(int i) {
-  auto started = Process::Start({.argv = {Binary("consilium-node"), "run", node(i)},
-                                 .input = "",
-                                 .out = {},
-                                 .err = root_ / (Name(i) + ".log"),
-                                 .environment = {}});
-  ASSERT_TRUE(started.has_value()) << started.error().what;
-  node_processes_.erase(i);
-  node_processes_.emplace(i, std::move(*started));
-  const HttpClient control = HttpClient::Unix(node(i) / "control.sock");
-  ASSERT_TRUE(WaitUntil([&] { return control.Get("/v1/status").has_value() || !node_process(i).Running(); }));
+void Federation::StartNode(int i, const Launch& launch) {
+  LaunchNode(i, launch);
+  ASSERT_TRUE(WaitUntil([&] { return NodeAnswers(i) || !node_process(i).Running(); }));
   ASSERT_TRUE(node_process(i).Running()) << ReadText(root_ / (Name(i) + ".log"));
 }
 
-void Federation::StartAll() {
-  StartCoordinator();
-  for (int i = 0; i < kHospitals; ++i) StartNode(i);
+void Federation::StartAll(const Launch& launch) {
+  StartCoordinator(launch);
+  for (int i = 0; i < hospitals(); ++i) LaunchNode(i, launch);
   ASSERT_TRUE(WaitAllOnline());
 }
 
@@ -231,7 +271,7 @@ bool Federation::WaitOnline(int i, bool online) {
   });
 }
 bool Federation::WaitAllOnline() {
-  for (int i = 0; i < kHospitals; ++i) {
+  for (int i = 0; i < hospitals(); ++i) {
     if (!WaitOnline(i)) return false;
   }
   return true;
@@ -297,10 +337,13 @@ void Federation::Approve(int i, const std::string& study) {
   EXPECT_EQ(answer["consent"].AsString(), "approved");
 }
 void Federation::ApproveAll(const std::string& study) {
-  for (int i = 0; i < kHospitals; ++i) Approve(i, study);
+  for (int i = 0; i < hospitals(); ++i) Approve(i, study);
 }
 
-Value Federation::Study(const std::string& study) { return api_->Get("/v1/studies/" + study).value_or(Value()); }
+Value Federation::Study(const std::string& study) {
+  if (!api_) return {};
+  return api_->Get("/v1/studies/" + study).value_or(Value());
+}
 
 bool Federation::WaitReleases(const std::string& study, int least) {
   return WaitUntil([&] { return Study(study)["releases"].AsInteger() >= least; });
@@ -336,7 +379,7 @@ void Federation::ExpectOneAnswerPerRound(const std::string& study) {
   EXPECT_EQ(static_cast<std::int64_t>(answers.size()), state["releases"].AsInteger());
   for (const auto& [round, count] : answers) EXPECT_EQ(count, 1) << "round " << round;
 
-  for (int i = 0; i < kHospitals; ++i) {
+  for (int i = 0; i < hospitals(); ++i) {
     std::map<std::int64_t, int> committed;  // By attempt.
     for (const Value& row : NodeAudit(i)) {
       if (row["event"].AsString() == "committed" && row["study"].AsString() == study)

@@ -31,21 +31,40 @@ struct PlanOptions {
 };
 std::string PlanText(const PlanOptions& options);
 
+// What is founded. With columns: 12 patients a hospital, whose numbers stand in columns x0, x1, ...; else the demo's.
+struct Founding {
+  int hospitals = kHospitals;
+  int columns = 0;
+  auto operator<=>(const Founding&) const = default;
+};
+
+// How a daemon is started when it is not just started.
+struct Launch {
+  std::vector<std::string> prefix = {};       // Words before its own, for example of taskset.
+  std::vector<std::string> environment = {};  // "NAME=value"
+};
+
 class Federation {
  public:
-  // A copy of the founded federation: three members with their data, nothing running.
-  Federation();
+  // A copy of the founded federation: its members with their data, nothing running.
+  explicit Federation(const Founding& founding = {});
   ~Federation();  // Stops what runs; the folder goes, unless the test failed.
 
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
   [[nodiscard]] std::filesystem::path coordinator() const { return root_ / "coordinator"; }
   [[nodiscard]] std::filesystem::path node(int i) const;
+  [[nodiscard]] int hospitals() const { return founding_.hospitals; }
   [[nodiscard]] static std::string Name(int i) { return std::string("hospital-") + static_cast<char>('a' + i); }
 
-  void StartCoordinator();  // And waits until it answers.
-  void StartNode(int i);    // And waits until its control socket answers.
-  void StartAll();          // And waits until every node is online.
-  void KillCoordinator();   // SIGKILL
+  void StartCoordinator(const Launch& launch = {});  // And waits until it answers.
+  void StartNode(int i, const Launch& launch = {});  // And waits until its control socket answers.
+  void StartAll(const Launch& launch = {});          // And waits until every node is online.
+  // Without waiting, for a daemon that may die at once.
+  void LaunchCoordinator(const Launch& launch = {});
+  void LaunchNode(int i, const Launch& launch = {});
+  bool CoordinatorAnswers();
+  bool NodeAnswers(int i);
+  void KillCoordinator();  // SIGKILL
   void KillNode(int i);
   Process& coordinator_process() { return *coordinator_process_; }
   Process& node_process(int i) { return node_processes_.at(i); }
@@ -77,6 +96,7 @@ class Federation {
   void ExpectOneAnswerPerRound(const std::string& study);
 
  private:
+  Founding founding_;
   std::filesystem::path root_;
   std::optional<Process> coordinator_process_;
   std::map<int, Process> node_processes_;

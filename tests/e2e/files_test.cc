@@ -93,5 +93,45 @@ TEST(Files, AConfigurationMistakeIsNamedWithItsLine) {
   EXPECT_NE(refused.err.find("node.toml:"), std::string::npos) << refused.err;
 }
 
+TEST(Files, ABackupMadeWhileItRunsIsACoordinatorAgain) {
+  Federation federation;
+  federation.StartAll();
+  const std::string first = federation.Submit({.name = "first", .rounds = 3});
+  federation.ApproveAll(first);
+  const std::string model = federation.WaitEnd(first)["model_sha256"].AsString();
+  const std::string second = federation.Submit({.name = "second", .rounds = 3});
+
+  const fs::path backup = federation.root() / "backup", coordinator = federation.coordinator();
+  const auto run = [](const std::vector<std::string>& args) {
+    std::vector<std::string> argv = {Binary("consilium-coordinator")};
+    argv.insert(argv.end(), args.begin(), args.end());
+    return *RunProgram(argv);
+  };
+  const ProgramOutput made = run({"backup", coordinator, "--to", backup});
+  ASSERT_EQ(made.status, 0) << made.err;
+  EXPECT_EQ(fs::status(backup).permissions(), fs::perms::owner_all);
+  EXPECT_EQ(run({"backup", coordinator, "--to", backup}).status, 1) << "nothing is overwritten";
+  federation.KillCoordinator();
+  EXPECT_EQ(run({"restore", coordinator, "--from", backup}).status, 1) << "a live directory least of all";
+
+  fs::rename(coordinator, federation.root() / "lost");
+  const fs::path damaged = federation.root() / "damaged";
+  fs::copy(backup, damaged, fs::copy_options::recursive);
+  WriteText(damaged / "coordinator.toml", ReadText(damaged / "coordinator.toml") + " ");
+  const ProgramOutput refused = run({"restore", coordinator, "--from", damaged});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("coordinator.toml was changed"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(coordinator));
+
+  const ProgramOutput restored = run({"restore", coordinator, "--from", backup});
+  ASSERT_EQ(restored.status, 0) << restored.err;
+  federation.StartCoordinator();
+  ASSERT_TRUE(federation.WaitAllOnline());
+  EXPECT_EQ(federation.Study(first)["model_sha256"].AsString(), model);
+  federation.ApproveAll(second);
+  EXPECT_EQ(federation.WaitEnd(second)["phase"].AsString(), "complete");
+  EXPECT_EQ(run({"backup", federation.root() / "nowhere", "--to", federation.root() / "b2"}).status, 5);
+}
+
 }  // namespace
 }  // namespace consilium::e2e

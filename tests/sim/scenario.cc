@@ -49,7 +49,7 @@ Plan DrawPlan(Random& random, std::uint32_t index, std::uint32_t hospitals) {
   plan.dropouts = Plan::Dropouts::kRestart;
   plan.minimum_hospitals = 2;
   plan.tolerated_dropouts = hospitals > 2 ? static_cast<std::uint32_t>(random.Below(hospitals - 1)) : 0;
-  plan.round_deadline = seconds(random.Between(5, 20));
+  plan.round_deadline = seconds(5 + random.Between(5, 20));  // Four crossings of the slowest network, and work.
   const bool large = random.PerMille(60);
   if (large || random.PerMille(250)) {
     plan.task = Plan::Task::kDescribe;

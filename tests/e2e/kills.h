@@ -1,0 +1,31 @@
+// A 3-round study in which one daemon is killed at a chosen effect: its k-th commit or k-th message that leaves it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/e2e/federation.h"
+
+namespace consilium::e2e {
+
+enum class Side { kCoordinator, kNode };  // Which daemon: the coordinator, or the second hospital's node.
+std::string Name(Side side);
+
+// Something that a daemon did to the world, in the order of the undisturbed study.
+struct Effect {
+  std::string phase;  // greeting, consent, moments, training, evaluation, end
+  std::string what;   // "commit", or the message's kind
+  long k = 0;         // The how-manieth commit, or the how-manieth message.
+};
+std::vector<Effect> UndisturbedEffects(Side side);
+
+struct Kill {
+  Side side = Side::kCoordinator;
+  std::string point;  // before-commit, after-commit, before-send, after-send
+  long k = 1;
+};
+// Runs the study with that kill, starts the daemon again, and expects the undisturbed model, one answer a round and one
+// COMMIT an attempt. What it was killed at; empty when there were fewer effects.
+std::string KillAt(const Kill& kill);
+
+}  // namespace consilium::e2e
