@@ -203,11 +203,12 @@ int Propose(const Context& context, const Change& change, bool yes, const std::s
 
 }  // namespace
 
-int HospitalConfirmCommand(const Context& context, const std::string& name, int valid_days, bool yes) {
-  return Propose(context, {.add = {name}, .revoke = "", .valid_days = valid_days}, yes,
-                 "Does the hospital read out the same eight words?",
+int HospitalConfirmCommand(const Context& context, const std::vector<std::string>& names, int valid_days, bool yes) {
+  return Propose(context, {.add = names, .revoke = "", .valid_days = valid_days}, yes,
+                 names.size() == 1 ? "Does the hospital read out the same eight words?"
+                                   : "Does each hospital read out the same eight words?",
                  "not confirmed; nothing was signed. If the words differ, somebody else answered: invite anew",
-                 "is a member");
+                 names.size() == 1 ? "is a member" : "are members");
 }
 
 int HospitalRevokeCommand(const Context& context, const std::string& name, bool yes) {

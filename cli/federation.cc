@@ -45,9 +45,10 @@ Result<Proposal> ProposeRoster(const Api& api, const Change& change) {
           Code::kProtocol,
           fmt::format("the coordinator proposes a roster that is not what was asked for {}; nothing was signed", name));
     }
-    proposal.name = name;
-    proposal.words = Fingerprint(member->identity, member->transport);
-    proposal.text += fmt::format("{}'s fingerprint:\n\n    {}\n\n", Printable(name), proposal.words);
+    const std::string words = Fingerprint(member->identity, member->transport);
+    proposal.name += (proposal.name.empty() ? "" : ", ") + name;
+    proposal.words += (proposal.words.empty() ? "" : ", ") + words;
+    proposal.text += fmt::format("{}'s fingerprint:\n\n    {}\n\n", Printable(name), words);
   }
   for (const Value& line : answer["changes"].AsArray()) proposal.text += Printable(line.AsString()) + "\n";
   for (const Value& entry : answer["membership"].AsArray()) {

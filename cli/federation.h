@@ -23,7 +23,7 @@ struct Proposal {
   Bytes roster;                             // Canonical.
   std::vector<RosterSignature> membership;  // By the added hospitals themselves.
   bool founder = false;                     // The founding officer decides, alone.
-  std::string name, words;                  // Of the (last) hospital; computed here, from the keys in the roster.
+  std::string name, words;                  // Of each hospital named; computed here, from the keys in the roster.
   std::string text;                         // What is changed, for the officer; as the coordinator says.
 };
 Result<Proposal> ProposeRoster(const Api& api, const Change& change);

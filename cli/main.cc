@@ -11,6 +11,7 @@ namespace {
 
 struct Options {
   bool json = false, yes = false;
+  std::vector<std::string> names;
   std::string coordinator, url, token_file, officer_key, name, plan, study, out, path;
   std::string privacy = "none";
   int hours = 72, valid_days = 0;
@@ -57,8 +58,8 @@ void AddFederation(CLI::App* app, Options* o, Commands* c) {
                          "consilium hospital confirm hospital-a");
   c->revoke = AddRemote(hospital, o, "revoke", "Take a hospital out of the federation, for good",
                         "consilium hospital revoke hospital-a");
-  for (CLI::App* command : {c->confirm, c->revoke})
-    command->add_option("NAME", o->name, "The hospital's name")->required();
+  c->confirm->add_option("NAME", o->names, "The hospital's name; several are signed into one roster")->required();
+  c->revoke->add_option("NAME", o->name, "The hospital's name")->required();
   c->confirm->add_flag("--yes", o->yes, "The words were compared; do not ask");
   c->revoke->add_flag("--yes", o->yes, "Do not ask");
   c->confirm
@@ -123,7 +124,7 @@ int Dispatch(const Options& o, const Commands& c) {
   if (c.status->parsed()) return StatusCommand(context);
   if (c.invite->parsed()) return InviteCommand(context, o.name, o.hours);
   if (c.list->parsed()) return HospitalListCommand(context);
-  if (c.confirm->parsed()) return HospitalConfirmCommand(context, o.name, o.valid_days, o.yes);
+  if (c.confirm->parsed()) return HospitalConfirmCommand(context, o.names, o.valid_days, o.yes);
   if (c.revoke->parsed()) return HospitalRevokeCommand(context, o.name, o.yes);
   if (c.roster_show->parsed()) return RosterShowCommand(context);
   if (c.roster_withdraw->parsed()) return RosterWithdrawCommand(context);

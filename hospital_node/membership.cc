@@ -54,8 +54,11 @@ bool NodeCore::TakeRosters(const RosterUpdate& update) {
 void NodeCore::FindSelf() {
   const Roster& roster = chain_->current();
   const Member* self = roster.ByTransport(options_.transport);
-  const bool given_up = std::exchange(number_, self == nullptr ? 0 : self->number) != 0 && self == nullptr;
+  const std::uint32_t before = std::exchange(number_, self == nullptr ? 0 : self->number);
+  const bool given_up = before != 0 && self == nullptr;
   if (given_up) return ReplaceKeys("the roster has other keys of this hospital");
+  if (before == 0 && self != nullptr && options_.other_transport)
+    return ReplaceKeys("the roster has these keys now, and they take the others' place");
   if (self == nullptr || !self->revoked) return;
   for (auto& [id, participant] : studies_) {
     participant.OnStudyState({id, StudyPhase::kAborted, Reason::kRevoked, participant.record().releases}, Here());
