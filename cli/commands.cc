@@ -63,6 +63,7 @@ std::string Notice(const Value& answer) {
 std::string StudyText(const Value& s) {
   std::string out = Notice(s);
   if (!s["warning"].AsString().empty()) out += PrintableLines(s["warning"].AsString()) + "\n\n";
+  if (!s["trouble"].AsString().empty()) out += Cell(s["trouble"]) + "\n\n";
   out += fmt::format("{} ({}), study {}\n{}{}, {} of {} answers, {} attempts, {:.1f} s\npurpose: {}\nresearcher: {}\n",
                      Cell(s["name"]), Cell(s["task"]), Cell(s["study"]), Cell(s["phase"]),
                      s["reason"].AsString().empty() ? "" : ": " + Cell(s["reason"]), Number(s["releases"]),
@@ -83,7 +84,7 @@ std::string StudyText(const Value& s) {
     for (const char* name : {"accuracy", "brier", "log_loss"}) {
       if (evaluation.Has(name)) out += fmt::format(", {} {:.4f}", name, evaluation[name].AsDouble());
     }
-    out += "\n";
+    out += "\n" + NoRanking(evaluation);
   }
   if (s.Has("model_sha256")) out += "model SHA-256: " + Cell(s["model_sha256"]) + "\n";
   return out;
@@ -300,7 +301,7 @@ int StudyLogsCommand(const Context& context, const std::string& study) {
       rows = static_cast<std::int64_t>(page["rows"].AsArray().size());
       for (const Value& row : page["rows"].AsArray()) {
         if (row["study"].AsString() != found["study"].AsString()) continue;
-        context.terminal.Document(row);
+        context.terminal.StreamLine(row);
         if (context.terminal.json()) continue;
         std::string line = Time(row["at_ms"]) + " " + Cell(row["event"]);
         for (const auto& [key, value] : row.AsObject()) {

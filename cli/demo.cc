@@ -81,6 +81,9 @@ class Demo {
     const Instant begin = BootClock::now();
     out_ = options_.directory.empty() ? fs::path("demo") / DateTime() : fs::path(options_.directory);
     std::error_code error;
+    if (fs::exists(out_, error) && !fs::is_empty(out_, error)) {
+      return Fail(Code::kInvalid, fmt::format("{} is not empty; give a new folder with --dir", out_.string()));
+    }
     fs::create_directories(out_ / "logs", error);
     if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", out_.string(), error.message()));
     const Cohort cohort =

@@ -50,6 +50,12 @@ std::string LocalFederation::LogTail(const std::string& name) const {
   return std::string(text.substr(text.size() > 2000 ? text.size() - 2000 : 0));
 }
 
+// What the last command of a log had to say: from its last line that begins with the program's name.
+std::string LastMessage(const std::string& log) {
+  const auto at = log.rfind("consilium-node: ");
+  return at == std::string::npos ? log : log.substr(at);
+}
+
 Status LocalFederation::StartDaemon(const std::string& name, const std::string& program, const fs::path& directory) {
   const fs::path log = logs_ / (name + ".log");
   daemons_.push_back({name, TRY(Process::Start({.argv = {programs_ / program, "run", directory},
@@ -70,7 +76,8 @@ Status LocalFederation::OnEvery(const std::function<ProcessOptions(const std::st
   for (std::size_t i = 0; i < running.size(); ++i) {
     const auto status = running[i].Wait(kPatience);
     if (status == 0) continue;
-    return Fail(Code::kIo, fmt::format("a command of {} failed; its log ends:\n{}", names_[i], LogTail(names_[i])));
+    const Code code = status == ExitStatus(Code::kInvalid) ? Code::kInvalid : Code::kIo;  // Wrong data are no accident.
+    return Fail(code, fmt::format("at {}: {}", names_[i], LastMessage(LogTail(names_[i]))));
   }
   return {};
 }

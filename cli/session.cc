@@ -71,6 +71,8 @@ Result<Login> LoadLogin(const std::string& url) {
     return Fail(Code::kUnauthorised,
                 "no coordinator is known; type: consilium login http://127.0.0.1:7880 --token-file DIR/admin.token");
   }
+  TRY(CheckUrl(wanted));
+  TRY(HttpClient::Tcp(wanted));
   const Value& entry = file["logins"][wanted];
   if (!entry.IsObject()) {
     return Fail(

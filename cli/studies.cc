@@ -49,10 +49,36 @@ Result<Submitted> Submit(const Api& api, const Plan& plan) {
   return Submitted{answer["study"].AsString(), answer["name"].AsString(), answer["created"].AsBool()};
 }
 
+std::string NoRanking(const Value& evaluation) {
+  constexpr double kWide = 0.1;
+  if (evaluation["auroc_high"].AsDouble() - evaluation["auroc_low"].AsDouble() < kWide) return "";
+  return "The bracket is wide because most patients have the same score: this model ranks nobody. A training that "
+         "diverges ends\nlike this; look for 'not_finite' in the hospitals' logs, and try a smaller learning_rate.\n";
+}
+
 bool IsComplete(const Value& study) { return study["phase"].AsString() == "complete"; }
 bool IsOver(const Value& study) {
   const std::string& phase = study["phase"].AsString();
   return phase == "complete" || phase == "aborted" || phase == "failed";
+}
+
+// kRefused when so many hospitals said no that the study cannot start unless one of them thinks again.
+Status CheckCanStart(const Value& study) {
+  if (study["phase"].AsString() != "awaiting consent") return {};
+  std::int64_t possible = 0;
+  std::string refused;
+  for (const Value& h : study["hospitals"].AsArray()) {
+    if (h["verdict"].AsString() != "rejected") {
+      ++possible;
+    } else {
+      refused += (refused.empty() ? "" : ", ") + Printable(h["name"].AsString());
+    }
+  }
+  if (refused.empty() || possible >= study["minimum_hospitals"].AsInteger()) return {};
+  return Fail(Code::kRefused,
+              fmt::format("rejected by {0}: fewer than the {1} hospitals that {2} needs are left; ask them, or end it: "
+                          "consilium study abort {2}",
+                          refused, study["minimum_hospitals"].AsInteger(), Printable(study["name"].AsString())));
 }
 
 Result<Value> Follow(const Api& api, const std::string& study, Duration interval, Duration patience,
@@ -64,6 +90,7 @@ Result<Value> Follow(const Api& api, const std::string& study, Duration interval
       last_answer = BootClock::now();
       see(*state);
       if (IsOver(*state) || stop()) return *state;
+      TRY(CheckCanStart(*state));
     } else if (state.error().code != Code::kUnreachable || BootClock::now() - last_answer > patience) {
       return state;
     }
@@ -90,7 +117,7 @@ Result<Files> Download(const Api& api, const std::string& study, const fs::path&
 // Why a column's counts may not add up to the rows.
 constexpr std::string_view kWithheld =
     "A hospital with values of fewer patients than the plan's minimum says nothing of that column, not even how many "
-    "are\nmissing.\n";
+    "are\nmissing; a column of fewer hospitals than the plan's minimum has no figures.\n";
 
 std::string DescribeTable(const Value& results) {
   const Value& describe = results["describe"];

@@ -19,6 +19,8 @@ struct Submitted {
 };
 Result<Submitted> Submit(const Api& api, const Plan& plan);
 
+// A sentence when the model scores (nearly) all patients alike, as after a training that diverged; "" otherwise.
+std::string NoRanking(const Value& evaluation);
 bool IsOver(const Value& study);  // Complete, aborted or failed.
 bool IsComplete(const Value& study);
 // Asks every `interval` until the study is over or `stop` says true; `see` gets every state. Gives up (kUnreachable)

@@ -34,6 +34,7 @@ std::string HospitalState(const Value& hospital) {
 std::string Headline(const Value& study) {
   std::string out = fmt::format("{}: {}", Printable(study["name"].AsString()), Printable(study["phase"].AsString()));
   if (!study["reason"].AsString().empty()) out += " (" + Printable(study["reason"].AsString()) + ")";
+  if (!study["trouble"].AsString().empty()) out += ": " + Printable(study["trouble"].AsString());
   return out + fmt::format(", {} of {} answers", study["releases"].AsInteger(), study["total_releases"].AsInteger());
 }
 

@@ -32,14 +32,14 @@ struct Session {
   std::uint32_t number = 0;  // Roster number; 0 while only a token's key is known.
   bool greeted = false;      // Hello was accepted.
   Instant heard;
-  Heartbeat last;        // What the hospital said it is doing.
-  bool audited = false;  // A refusal of this session is in the audit log already.
+  Heartbeat last;  // What the hospital said it is doing.
 };
 
 class CoordinatorCore final : public Service {
  public:
   CoordinatorCore(ServiceOptions options, RosterChain chain, Now now);
   Status RestoreAll();
+  Status RestoreOne(const std::string& core, const std::string& key, const Bytes& blob);
   TurnResult Turn(std::vector<Event> events, Now now) override;
 
  private:
@@ -64,6 +64,7 @@ class CoordinatorCore final : public Service {
   [[nodiscard]] Value GetStatus() const;
   [[nodiscard]] Value GetHospitals() const;
   [[nodiscard]] Value ToValue(const Study& study, bool whole) const;
+  [[nodiscard]] std::string Trouble(const Study& study) const;
   [[nodiscard]] Status Authorise(const RequestReceived& request) const;
   [[nodiscard]] Result<Study*> FindStudy(std::string_view name_or_id) const;
   // the roster (membership.cc)
@@ -107,6 +108,7 @@ class CoordinatorCore final : public Service {
   Outbox outbox_;
   std::set<Digest> kept_;    // Blobs in the store, or on their way into it, that this core lets go of when unneeded.
   std::set<PeerKey> liars_;  // To be refused at the end of this turn.
+  std::map<PeerKey, Instant> refused_at_;  // When a refusal of this key was audited last.
   ChainHead audit_head_;
   struct Folding {
     StudyId study;

@@ -132,7 +132,7 @@ Result<Founded> Initialise(const fs::path& directory, const Config& config) {
   if (fs::exists(directory, ignored) && !fs::is_empty(directory, ignored)) {
     return Fail(Code::kConflict,
                 fmt::format("{0} is not empty, and a federation's keys are never overwritten; choose another "
-                            "directory, or remove this one: rm -r {0}",
+                            "directory",
                             directory.string()));
   }
   TRY(EnsurePrivateDirectory(directory));
@@ -176,6 +176,7 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   const DirectoryLock lock = TRY(DirectoryLock::Take(directory));
   if (!options.log_file.empty()) SetLogFile(options.log_file);
   SetLogLevel(Level(config.log_level));
+  RaiseDescriptorLimit();
 
   Running running;
   const Endpoints endpoints = TRY(Start(directory, config, &running));

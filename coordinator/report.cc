@@ -8,6 +8,16 @@
 namespace consilium::coordinator {
 namespace {
 
+// A plan's words as Markdown shows them: neither HTML, nor links, nor another cell.
+std::string Escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view("\\`*_{}[]<>()#+!|~&").contains(c)) out.push_back('\\');
+    out.push_back(c == '\n' ? ' ' : c);
+  }
+  return out;
+}
+
 std::string Date(std::int64_t wall_ms) {
   const std::time_t seconds = wall_ms / 1000;
   std::tm utc{};
@@ -26,7 +36,7 @@ std::string Number(const Value& value) {
 std::string Levels(const Value& column) {
   std::string out;
   for (const Value& level : column["levels"].AsArray()) {
-    out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", level["level"].AsString(), Number(level["count"]));
+    out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", Escaped(level["level"].AsString()), Number(level["count"]));
   }
   return out;
 }
@@ -39,15 +49,16 @@ std::string DescribeTable(const Value& describe) {
   bool withheld = false;
   for (const Value& column : describe["columns"].AsArray()) {
     withheld = withheld || column["from_k"].AsInteger() < column["of_n"].AsInteger();
-    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} |\n", column["name"].AsString(),
-                       column["unit"].AsString(), Number(column["count"]), Number(column["missing"]),
-                       Number(column["mean"]), Number(column["sd"]), Number(column["q25"]), Number(column["median"]),
-                       Number(column["q75"]), Levels(column), Number(column["from_k"]), Number(column["of_n"]));
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} of {} |\n",
+                       Escaped(column["name"].AsString()), Escaped(column["unit"].AsString()), Number(column["count"]),
+                       Number(column["missing"]), Number(column["mean"]), Number(column["sd"]), Number(column["q25"]),
+                       Number(column["median"]), Number(column["q75"]), Levels(column), Number(column["from_k"]),
+                       Number(column["of_n"]));
   }
   if (withheld) {
     out +=
         "\nA hospital with values of fewer patients than the plan's minimum says nothing of that column, not even how "
-        "many are missing.\n";
+        "many are missing; a column of fewer hospitals than the plan's minimum has no figures.\n";
   }
   return out;
 }
@@ -67,10 +78,10 @@ std::string EvaluationTable(const Value& evaluation) {
 std::string Report(const Study& study, const Roster& roster) {
   const Plan& plan = study.plan();
   const StudyRecord& record = study.record();
-  std::string out = fmt::format("# {}\n\n", plan.name);
+  std::string out = fmt::format("# {}\n\n", Escaped(plan.name));
   if (const std::string warning = Warning(plan); !warning.empty()) out += fmt::format("**{}**\n\n", warning);
   out += fmt::format("| | |\n|---|---|\n| study | `{}` |\n| federation | {} |\n| purpose | {} |\n| researcher | {} |\n",
-                     study.id().Hex(), roster.federation, plan.purpose, plan.researcher);
+                     study.id().Hex(), Escaped(roster.federation), Escaped(plan.purpose), Escaped(plan.researcher));
   out += fmt::format("| state | {}{}{} |\n", Name(record.phase), record.reason == Reason::kNone ? "" : ": ",
                      record.reason == Reason::kNone ? "" : Name(record.reason));
   out += fmt::format("| submitted | {} |\n", Date(record.submitted_ms));

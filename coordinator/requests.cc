@@ -163,7 +163,8 @@ Result<Study*> CoordinatorCore::FindStudy(std::string_view wanted) const {
   if (found.size() == 1) return found.front();
   if (found.empty()) {
     return Fail(Code::kNotFound,
-                fmt::format("there is no study '{}'; see: consilium study list", wanted.substr(0, 80)));
+                fmt::format("there is no study '{}' (an id may be cut to {} digits); see: consilium study list",
+                            wanted.substr(0, 80), kShortestPrefix));
   }
   return Fail(Code::kConflict, fmt::format("'{}' means {} studies; use more of the id; see: consilium study list",
                                            wanted.substr(0, 80), found.size()));
@@ -196,6 +197,21 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
   return Fail(Code::kNotFound, fmt::format("a study has no '{}'; docs/api.md lists what there is", what.substr(0, 40)));
 }
 
+// Why a study cannot go on by itself; "" when nothing is known to be wrong.
+std::string CoordinatorCore::Trouble(const Study& study) const {
+  if (study.Ended() || study.ahead().empty()) return "";
+  std::string hospitals;
+  std::uint32_t most = 0;
+  for (const auto& [number, releases] : study.ahead()) {
+    hospitals += (hospitals.empty() ? "" : ", ") + HospitalName(number);
+    most = std::max(most, releases);
+  }
+  return fmt::format(
+      "{} hold {} answers of this study and this coordinator has {}: its database is older than theirs. "
+      "Restore the newest copy of it; without one, end the study and submit it again with [study] run = {}",
+      hospitals, most, study.record().releases, study.plan().run + 1);
+}
+
 Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
   const StudyRecord& record = study.record();
   const bool train = study.plan().task == Plan::Task::kTrain;
@@ -207,8 +223,8 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
   out.Set("total_releases", study.algorithm().TotalSteps());
   out.Set("submitted_ms", record.submitted_ms).Set("ended_ms", record.ended_ms).Set("warning", Warning(study.plan()));
   if (!whole) return out;
-  out.Set("notice", DemoNotice(chain_))
-      .Set("purpose", study.plan().purpose)
+  out.Set("minimum_hospitals", study.plan().minimum_hospitals).Set("trouble", Trouble(study));
+  out.Set("notice", DemoNotice(chain_)).Set("purpose", study.plan().purpose)
       .Set("researcher", study.plan().researcher)
       .Set("summary", Summary(study.plan()));
   const auto times = run_times_.find(study.id());
@@ -239,7 +255,7 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
   out.Set("hospitals", std::move(hospitals)).Set("results", study.algorithm().Results());
   if (record.releases > 0) {
     auto message = ReadFrame(record.release_frame, options_.identity.verify_key());
-    CHECK(message.has_value() && std::holds_alternative<Release>(*message));  // Our own bytes.
+    CHECK(message.has_value() && std::holds_alternative<Release>(*message));  // Verified when the study was restored.
     const Release& release = std::get<Release>(*message);
     Value survivors{Value::Array{}};
     for (std::uint32_t number : release.survivors) survivors.Push(number);

@@ -10,8 +10,15 @@ namespace consilium::coordinator {
 namespace {
 
 constexpr std::size_t kRostersPerMessage = 16;
+constexpr Duration kRefusalsApart = std::chrono::minutes(1);
 
 std::string RosterKey(std::uint64_t seq) { return fmt::format("{:020}", seq); }
+
+Error Corrupt(const std::string& what, const Error& why) {
+  return {Code::kCorrupt, fmt::format("{} in this coordinator's database is damaged ({}); restore a backup: "
+                                      "consilium-coordinator restore DIR --from BACKUP",
+                                      what, why.what)};
+}
 
 Result<Value> ParseState(ByteView blob) { return ParseJson(Text(blob), {.bytes = 4 << 20, .depth = 16}); }
 
@@ -41,7 +48,10 @@ std::vector<Write> FoundingWrites(const SignedRoster& roster0, std::string_view 
 Result<std::unique_ptr<Service>> Service::Create(ServiceOptions options, Now now) {
   std::vector<SignedRoster> links;
   for (const auto& [where, blob] : options.stored.state) {  // Sorted, so rosters come in order.
-    if (where.first == "roster") links.push_back(TRY(ParseSignedRoster(blob)));
+    if (where.first != "roster") continue;
+    auto link = ParseSignedRoster(blob);
+    if (!link) return std::unexpected(Corrupt("roster " + where.second, link.error()));
+    links.push_back(std::move(*link));
   }
   if (links.empty()) {
     return Fail(Code::kCorrupt,
@@ -67,31 +77,36 @@ Status CoordinatorCore::RestoreAll() {
   const auto head = options_.stored.chains.find("audit");
   if (head != options_.stored.chains.end()) audit_head_ = head->second;
   for (const auto& [where, blob] : options_.stored.state) {
-    const auto& [core, key] = where;
-    if (core == "study") {
-      const StudyRecord record = TRY(DecodeStudyRecord(blob));
-      auto study = TRY(Study::Restore(record, {&options_.identity, &chain_}, now_));
-      const StudyId id = study->id();
-      if (!study->Ended())
-        Log(LogLevel::kInfo, "resumed", {{"study", id.Hex().substr(0, 12)}, {"warning", Warning(study->plan())}});
-      studies_[id] = std::move(study);
-    } else if (core == "invitation") {
-      const Value value = TRY(ParseState(blob));
-      invitations_[key] = {key, TRY(TransportKey::FromHexText(value["key"].AsString())),
-                           value["expires_ms"].AsInteger(), value["spent"].AsBool()};
-    } else if (core == "enrolment") {
-      Enroll enroll = TRY(ReadEnroll(blob));
-      enrolments_[key] = {key, blob, std::move(enroll)};
-    } else if (core == "draft") {
-      SignedRoster draft = TRY(ParseSignedRoster(blob));
-      if (chain_.Examine(draft)) draft_ = std::move(draft);
-    } else if (core == "token") {
-      const Value value = TRY(ParseState(blob));
-      tokens_[key] = TRY(Digest::FromHexText(value["sha256"].AsString()));
-    }
+    if (Status restored = RestoreOne(where.first, where.second, blob); !restored)
+      return std::unexpected(Corrupt(where.first + " " + where.second, restored.error()));
   }
   options_.stored = {};
   for (const Digest& root : TRY(options_.blobs->List())) kept_.insert(root);
+  return {};
+}
+
+Status CoordinatorCore::RestoreOne(const std::string& core, const std::string& key, const Bytes& blob) {
+  if (core == "study") {
+    const StudyRecord record = TRY(DecodeStudyRecord(blob));
+    auto study = TRY(Study::Restore(record, {&options_.identity, &chain_}, now_));
+    const StudyId id = study->id();
+    if (!study->Ended())
+      Log(LogLevel::kInfo, "resumed", {{"study", id.Hex().substr(0, 12)}, {"warning", Warning(study->plan())}});
+    studies_[id] = std::move(study);
+  } else if (core == "invitation") {
+    const Value value = TRY(ParseState(blob));
+    invitations_[key] = {key, TRY(TransportKey::FromHexText(value["key"].AsString())), value["expires_ms"].AsInteger(),
+                         value["spent"].AsBool()};
+  } else if (core == "enrolment") {
+    Enroll enroll = TRY(ReadEnroll(blob));
+    enrolments_[key] = {key, blob, std::move(enroll)};
+  } else if (core == "draft") {
+    SignedRoster draft = TRY(ParseSignedRoster(blob));
+    if (chain_.Examine(draft)) draft_ = std::move(draft);
+  } else if (core == "token") {
+    const Value value = TRY(ParseState(blob));
+    tokens_[key] = TRY(Digest::FromHexText(value["sha256"].AsString()));
+  }
   return {};
 }
 
@@ -210,9 +225,9 @@ std::optional<PeerKey> CoordinatorCore::PeerOf(std::uint32_t number) const {
 
 void CoordinatorCore::RefusePeer(const PeerKey& peer, Reason reason, bool close) {
   Log(LogLevel::kWarning, "refused_peer", {{"peer", peer.Hex().substr(0, 16)}, {"reason", std::string(Name(reason))}});
-  Session& session = sessions_[peer];
-  if (!session.audited) {  // Once a session: a peer cannot fill the disk with its faults.
-    session.audited = true;
+  const auto [at, first] = refused_at_.try_emplace(peer, now_.instant);
+  if (first || now_.instant - at->second >= kRefusalsApart) {  // A peer cannot fill the disk with its faults.
+    at->second = now_.instant;
     Audit(Value().Set("event", "refused_peer").Set("peer", peer.Hex()).Set("reason", Name(reason)));
   }
   SendMessage(peer, Refused{reason, {}, 0});

@@ -124,7 +124,9 @@ void Study::OnHello(std::uint32_t number, const StudyMark* mark, Now now) {
     Attach(number, plan);
     Tell(number, PlanOffer{id_, plan});
   }
+  ahead_.erase(number);
   if (known && mark->releases > record_.releases) {
+    ahead_[number] = mark->releases;
     Audit("hospital_ahead", Value().Set("hospital", number).Set("releases", mark->releases), now);
   }
   if (approved && known && mark->releases < record_.releases) RepeatRelease(number);
@@ -229,7 +231,7 @@ void Study::End(StudyPhase phase, Reason reason, Now now) {
   if (reason != Reason::kNone) fields.Set("reason", Name(reason));
   fields.Set("releases", record_.releases).Set("attempts", record_.attempts);
   Audit(Name(phase), std::move(fields), now);
-  TellApproved(State());
+  for (std::uint32_t number : online_) Tell(number, State());  // Also where an officer had not decided yet.
 }
 
 // ---- attempts ----

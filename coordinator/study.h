@@ -88,6 +88,8 @@ class Study {
   [[nodiscard]] const Algorithm& algorithm() const { return *algorithm_; }
   [[nodiscard]] const Round* round() const { return round_.get(); }
   [[nodiscard]] const std::map<std::uint32_t, Absence>& absences() const { return last_absences_; }
+  // Hospitals that hold more releases of this study than it has here, as they said: a rolled-back database, or a lie.
+  [[nodiscard]] const std::map<std::uint32_t, std::uint32_t>& ahead() const { return ahead_; }
   [[nodiscard]] bool Running() const { return record_.phase == StudyPhase::kRunning; }
   [[nodiscard]] bool Ended() const {
     return record_.phase == StudyPhase::kComplete || record_.phase == StudyPhase::kAborted ||
@@ -133,6 +135,7 @@ class Study {
   std::map<Digest, std::set<std::uint32_t>> arriving_;     // Root -> who offered it.
   std::vector<std::pair<std::uint32_t, Digest>> to_fold_;  // Arrived, waiting for the running fold.
   std::map<std::uint32_t, Absence> last_absences_;
+  std::map<std::uint32_t, std::uint32_t> ahead_;
   Instant last_verdict_, retry_at_;
   Duration pause_{};
   Effects effects_;

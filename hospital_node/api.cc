@@ -45,14 +45,18 @@ std::string_view TaskName(const Plan& plan) { return plan.task == Plan::Task::kD
 Bytes EncodeDataSet(const DataSet& data_set) {
   Value value;
   value.Set("name", data_set.spec.name).Set("folder", data_set.spec.folder).Set("schema", data_set.spec.schema);
-  value.Set("patients", data_set.patients).Set("rows", data_set.rows).Set("added_ms", data_set.added_ms);
+  value.Set("sha256", data_set.spec.sha256)
+      .Set("patients", data_set.patients)
+      .Set("rows", data_set.rows)
+      .Set("added_ms", data_set.added_ms);
   return ToBytes(View(CanonicalJson(value)));
 }
 
 Result<DataSet> DecodeDataSet(ByteView bytes) {
   const Value value = TRY(ParseJson(Text(bytes), {.bytes = 8 << 20}));
   DataSet out;
-  out.spec = {value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString()};
+  out.spec = {value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(),
+              value["sha256"].AsString()};
   out.patients = value["patients"].AsInteger();
   out.rows = value["rows"].AsInteger();
   out.added_ms = value["added_ms"].AsInteger();
@@ -267,6 +271,7 @@ void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
   }
   if (job.add) {
     DataSet data_set{job.spec, (*report)["patients"].AsInteger(), (*report)["rows"].AsInteger(), now_.wall_ms};
+    data_set.spec.sha256 = (*report)["sha256"].AsString();
     result_.transaction.emplace_back(PutState{"dataset", job.spec.name, EncodeDataSet(data_set)});
     data_sets_.insert_or_assign(job.spec.name, std::move(data_set));
     Log(LogLevel::kInfo, "data_added", {{"name", job.spec.name}});

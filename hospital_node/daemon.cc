@@ -60,6 +60,13 @@ std::optional<Member> StoredSelf(const Stored& stored, const std::string& name) 
 // Opens what the service needs. During a rotation there are two pairs of keys: `next` tries those that wait, and
 // *replaced is set when the others are wanted. Returns the keys that the service uses.
 Result<Keys> OpenService(const fs::path& directory, const Config& config, bool next, bool* replaced, Running* running) {
+  std::error_code ignored;
+  if (!fs::exists(DatabaseFile(directory), ignored)) {  // A new one would know nothing of what has left.
+    return Fail(Code::kCorrupt,
+                fmt::format("{0} has lost its database, and with it the ledger; restore the newest copy of "
+                            "{0}, or join anew in an empty directory",
+                            directory.string()));
+  }
   running->database = TRY(Database::Open(DatabaseFile(directory)));
   Stored stored = TRY(running->database->Load());
   if (const auto self = StoredSelf(stored, config.name)) TRY(TakeNextKeys(directory, *self));
@@ -274,6 +281,7 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   const DirectoryLock lock = TRY(TakeForDaemon(directory));
   if (!options.log_file.empty()) SetLogFile(options.log_file);
   SetLogLevel(Level(config.log_level));
+  RaiseDescriptorLimit();
   for (bool next = false;; next = !next) {
     bool replaced = false;
     const Status ended = RunLife(directory, config, next, &replaced);

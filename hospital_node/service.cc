@@ -65,7 +65,14 @@ Status NodeCore::RestoreRosters() {
       return std::unexpected(Corrupt("roster " + key, extended.error()));
     }
   }
-  const Member* self = chain_ ? chain_->current().ByTransport(options_.transport) : nullptr;
+  if (!chain_) return {};
+  const Member* self = chain_->current().ByTransport(options_.transport);
+  if (self != nullptr && (self->name != options_.name || self->identity != options_.identity.verify_key())) {
+    return Fail(Code::kRefused,
+                fmt::format("the transport key in this directory is {}'s, but node.toml says {} or the identity key is "
+                            "another one; put back the keys/ folder and node.toml that belong together",
+                            self->name, options_.name));
+  }
   number_ = self == nullptr ? 0 : self->number;
   return {};
 }

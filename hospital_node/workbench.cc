@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "common/algorithms/derive.h"
+#include "common/crypto/hash.h"
 #include "common/model/metrics.h"
 #include "common/model/parameters.h"
 #include "hospital_node/queries/queries.h"
@@ -55,6 +56,13 @@ Result<std::vector<FileMark>> MarksOf(const std::vector<std::string>& files) {
                    status.st_mtim.tv_sec, status.st_mtim.tv_nsec});
   }
   return out;
+}
+
+// Of the files' contents, in order: what was registered is what is computed on.
+Result<std::string> ContentOf(const std::vector<std::string>& files) {
+  Fields fields("consilium/dataset");
+  for (const std::string& file : files) fields.Add(TRY(Sha256OfFile(file)));
+  return fields.Hash().Hex();
 }
 
 Result<Schema> SchemaOf(const DataSetSpec& spec) {
@@ -237,11 +245,19 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
   fresh->schema = TRY(SchemaOf(spec));
   const std::vector<std::string> files = TRY(SourceFiles(spec.folder, fresh->schema));
   fresh->marks = TRY(MarksOf(files));
-  const std::string key = spec.folder + '\0' + spec.schema;
+  const std::string key = spec.folder + '\0' + spec.schema + '\0' + spec.sha256;
   {
     const std::lock_guard lock(mutex_);
     const auto found = cache_.find(key);
     if (found != cache_.end() && found->second->marks == fresh->marks) return found->second;
+  }
+  const std::string content = spec.sha256.empty() ? "" : TRY(ContentOf(files));
+  if (content != spec.sha256) {
+    return Fail(
+        Code::kRefused,
+        fmt::format("the files of data set \"{0}\" are not those that were registered; look at them, then type: "
+                    "consilium-node data add DIR {0} --csv {1} --schema FILE",
+                    spec.name, spec.folder));
   }
   fresh->table = TRY(ReadTable(spec.folder, fresh->schema));
   const std::lock_guard lock(mutex_);
@@ -259,6 +275,8 @@ Result<FileWorkbench::Loaded> FileWorkbench::LoadFor(const Plan& plan, const Dat
 Result<Value> FileWorkbench::Check(const DataSetSpec& spec) const {
   return Guarded([&]() -> Result<Value> {
     const Schema schema = TRY(SchemaOf(spec));
+    const std::vector<std::string> sources = TRY(SourceFiles(spec.folder, schema));
+    const std::string content = TRY(ContentOf(sources));
     const Table table = TRY(ReadTable(spec.folder, schema, {.show_values = true, .maximum_problems = kListedProblems}));
     Value files{Value::Array{}}, columns{Value::Array{}};
     for (const std::string& file : table.files) files.Push(file);
@@ -266,6 +284,7 @@ Result<Value> FileWorkbench::Check(const DataSetSpec& spec) const {
     return Value()
         .Set("rows", table.rows())
         .Set("patients", table.patients())
+        .Set("sha256", content)
         .Set("files", std::move(files))
         .Set("columns", std::move(columns))
         .Set("warnings", Warnings(table));
@@ -293,6 +312,10 @@ Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSp
                                                const std::map<Digest, Bytes>& inputs) const {
   return Guarded([&]() -> Result<RawContribution> {
     const Loaded data = TRY(LoadFor(plan, spec));
+    if (data->table.patients() < plan.minimum_patients) {  // Excluded since, say. In mode none nothing hides that.
+      return Fail(Code::kRefused, fmt::format("data set \"{}\" has {} patients now, and {} are the minimum", spec.name,
+                                              data->table.patients(), plan.minimum_patients));
+    }
     return ComputeQuery(plan, data->table, query, inputs);
   });
 }

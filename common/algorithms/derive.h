@@ -94,6 +94,7 @@ Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query);
 struct ColumnSummary {
   const Column* column = nullptr;
   std::int64_t from = 0;  // Hospitals that were not suppressed.
+  bool shown = false;     // By at least the plan's minimum of hospitals; otherwise there are no figures.
   std::int64_t count = 0, missing = 0, positive = 0;
   std::optional<double> mean, sd, q25, median, q75;  // sd: of the sample (n - 1).
   std::vector<std::int64_t> levels;

@@ -23,10 +23,10 @@ const char* TypeName(Column::Type type) {
 
 Value OrNull(const std::optional<double>& v) { return v ? Number(*v) : Value(); }
 
-// A column that every hospital suppressed has nulls, never zeros: a suppressed count is not 0.
+// A column that too few hospitals showed has nulls, never zeros: a suppressed count is not 0.
 Value ColumnResult(const ColumnSummary& summary, std::size_t of) {
   const Column& column = *summary.column;
-  const bool shown = summary.from > 0;
+  const bool shown = summary.shown;
   Value out;
   out.Set("name", column.name).Set("type", TypeName(column.type)).Set("unit", column.unit);
   out.Set("from_k", summary.from).Set("of_n", of);

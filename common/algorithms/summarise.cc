@@ -44,7 +44,8 @@ double Quantile(const Column& column, const std::vector<std::int64_t>& histogram
   return column.maximum;
 }
 
-ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& request, const Answer& answer) {
+ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& request, std::uint32_t least,
+                              const Answer& answer) {
   const auto integer = [&](const char* what) {
     return static_cast<std::int64_t>(answer.Value1(column.name + "/" + what));
   };
@@ -56,6 +57,12 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
   ColumnSummary out;
   out.column = &column;
   out.from = integer("present");
+  // A figure of fewer hospitals is nearly one hospital's own. The plan's promise is for every figure, not every sum.
+  out.shown = out.from >= static_cast<std::int64_t>(least);
+  if (!out.shown) {
+    if (column.type == Column::Type::kCategory) out.levels.assign(column.levels.size(), 0);
+    return out;
+  }
   out.count = integer("count");
   out.missing = integer("missing");
   if (column.type == Column::Type::kCategory) out.levels = counts("levels");
@@ -77,7 +84,7 @@ std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& re
   std::vector<ColumnSummary> out;
   out.reserve(request.columns.size());
   for (const std::string& name : request.columns)
-    out.push_back(SummariseColumn(*plan.schema.Find(name), request, answer));
+    out.push_back(SummariseColumn(*plan.schema.Find(name), request, plan.minimum_hospitals, answer));
   return out;
 }
 

@@ -16,6 +16,9 @@ Status EnsurePrivateDirectory(const std::filesystem::path& path);
 // kRefused, with the chmod to type, when others can read or write the file.
 Status RequirePrivateFile(const std::filesystem::path& path);
 
+// As many open files as the system grants this process: strangers' connections take descriptors too.
+void RaiseDescriptorLimit();
+
 // An exclusive lock on DIR/lock for the life of the object; a second holder is kConflict and names the pid.
 class DirectoryLock {
  public:

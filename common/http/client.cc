@@ -23,7 +23,13 @@ Error ErrorOf(const HttpReply& reply) {
 
 bool Good(const HttpReply& reply) { return reply.status >= 200 && reply.status < 300; }
 
-Error Unreachable(const std::string& where, bool unix_socket, httplib::Error error, Duration patience) {
+Error Unreachable(const std::string& where, bool unix_socket, httplib::Error error, Duration waited,
+                  Duration patience) {
+  if (error == httplib::Error::Read && waited < patience) {
+    return {Code::kUnreachable,
+            fmt::format("{} took the request and closed the connection without an answer; look at the daemon's log",
+                        where)};
+  }
   if (error == httplib::Error::Read) {
     return {Code::kUnreachable,
             fmt::format("{} took the request and did not answer within {} s; look at the daemon's log "
@@ -94,10 +100,12 @@ Result<HttpReply> Perform(const Call& call, Ask ask) try {
   httplib::Headers headers;
   if (unix_socket) headers.emplace("Host", "localhost");
   if (!call.token.empty()) headers.emplace("Authorization", "Bearer " + call.token);
+  const auto asked = std::chrono::steady_clock::now();
   httplib::Result result = ask(client, headers);
+  const auto waited = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - asked);
   if (!result) {
     const std::string where = unix_socket ? call.host : fmt::format("http://{}:{}", call.host, call.port);
-    return std::unexpected(Unreachable(where, unix_socket, result.error(), call.patience));
+    return std::unexpected(Unreachable(where, unix_socket, result.error(), waited, call.patience));
   }
   return HttpReply{result->status, result->get_header_value("Content-Type"), std::move(result->body)};
 } catch (const std::exception& error) {

@@ -17,7 +17,8 @@ namespace consilium {
 namespace {
 
 constexpr std::size_t kMaxBody = 1 << 20;
-constexpr std::size_t kThreads = 16;
+constexpr std::size_t kThreads = 64;  // An idle connection holds one until kIdle has passed.
+constexpr auto kIdle = std::chrono::seconds(1);
 constexpr auto kMinute = std::chrono::seconds(60);
 constexpr Duration kPatienceOfStop = std::chrono::seconds(1);
 
@@ -72,9 +73,12 @@ Result<RequestReceived> Understand(const httplib::Request& request, std::string_
     if (!out.query.emplace(key, value).second)
       return Fail(Code::kInvalid, "'" + key + "' is given twice; give it once");
   }
-  constexpr std::string_view kBearer = "Bearer ";
+  constexpr std::string_view kBearer = "bearer ";  // RFC 7235: in any case.
   const std::string authorization = request.get_header_value("Authorization");
-  if (authorization.starts_with(kBearer)) out.token = authorization.substr(kBearer.size());
+  const bool bearer = authorization.size() > kBearer.size() &&
+                      std::equal(kBearer.begin(), kBearer.end(), authorization.begin(),
+                                 [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
+  if (bearer) out.token = authorization.substr(kBearer.size());
   if (body.empty()) return out;
   auto value = ParseJson(body);
   if (!value) return Fail(Code::kInvalid, "the body is no JSON: " + value.error().what);
@@ -163,11 +167,13 @@ struct HttpServer::Impl {
     // Read here and not by httplib, whose own limit does not hold for chunked or compressed bodies.
     std::string body;
     bool fits = true;
-    const bool read = reader([&](const char* data, std::size_t size) {
-      fits = body.size() + size <= kMaxBody;
-      if (fits) body.append(data, size);
-      return fits;
-    });
+    // RFC 9112, 6.3: without either header there is no body, as with curl -X POST.
+    const bool none = !request.has_header("Content-Length") && !request.has_header("Transfer-Encoding");
+    const bool read = none || reader([&](const char* data, std::size_t size) {
+                        fits = body.size() + size <= kMaxBody;
+                        if (fits) body.append(data, size);
+                        return fits;
+                      });
     if (!fits || out->status == 413) return WriteError({Code::kInvalid, "the body is larger than 1 MiB"}, out, 413);
     if (!read) return WriteError({Code::kInvalid, "the body did not arrive whole"}, out);
     Serve(request, body, out);
@@ -181,7 +187,7 @@ struct HttpServer::Impl {
       setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
     server.set_keep_alive_max_count(1);  // An idle connection would hold one of the threads.
-    server.set_read_timeout(std::chrono::seconds(5));
+    server.set_read_timeout(kIdle);
     server.set_write_timeout(kMinute);
     server.set_payload_max_length(kMaxBody);
     const std::string any = R"(/.*)";

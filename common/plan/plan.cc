@@ -71,6 +71,7 @@ class PlanReader {
     Reader r = Section("study");
     plan_.run = Small(r, "run", 1, 1'000'000, plan_.run);
     plan_.name = Plain(r, "name", 128);
+    if (plan_.name.contains('/')) r.Refuse("name", "must not have a '/': commands and addresses name the study by it");
     plan_.purpose = Plain(r, "purpose", 2048);
     plan_.researcher = Plain(r, "researcher", 256);
     plan_.minimum_hospitals = Small(r, "minimum_hospitals", 2, 10'000, plan_.minimum_hospitals);

@@ -13,10 +13,13 @@ namespace {
 
 constexpr std::size_t kMaxSecretLine = 4096;
 
+// What cannot be written to stdout is not done: a script must not take an empty file for an answer.
 void Write(std::FILE* to, std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), to);
   if (text.empty() || text.back() != '\n') std::fputc('\n', to);
-  std::fflush(to);
+  if (std::fflush(to) == 0 || to != stdout) return;
+  std::fprintf(stderr, "cannot write to standard output: %s\n", std::strerror(errno));
+  std::_Exit(1);
 }
 
 std::size_t Width(std::string_view text) {  // Code points; UTF-8's continuation bytes are not counted.
@@ -69,7 +72,7 @@ void Terminal::StreamLine(const Value& value) const {
 void Terminal::Note(std::string_view text) const { Write(stderr, text); }
 
 int Terminal::Fail(const Error& error) const {
-  Write(stderr, fmt::format("{}: {}", program_, error.what));
+  Write(stderr, fmt::format("{}: {}", program_, PrintableLines(error.what)));
   return ExitStatus(error.code);
 }
 

@@ -21,6 +21,34 @@ Error IoError(std::string_view doing, const std::filesystem::path& path) {
           fmt::format("cannot {} {}: {}", doing, path.string(), std::strerror(code))};
 }
 
+// Descriptors kept back for blobs, because connections of strangers may have used up all others.
+class Reserve {
+ public:
+  int Open(const std::filesystem::path& path, int flags, mode_t mode = 0) {
+    const std::lock_guard lock(mutex_);
+    while (kept_.size() < kKept) {
+      const int spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+      if (spare < 0) break;
+      kept_.push_back(spare);
+    }
+    int fd = open(path.c_str(), flags, mode);
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || kept_.empty()) return fd;
+    close(kept_.back());
+    kept_.pop_back();
+    return open(path.c_str(), flags, mode);
+  }
+
+ private:
+  static constexpr std::size_t kKept = 32;
+  std::mutex mutex_;
+  std::vector<int> kept_;
+};
+
+int OpenFile(const std::filesystem::path& path, int flags, mode_t mode = 0) {
+  static Reserve reserve;
+  return reserve.Open(path, flags, mode);
+}
+
 struct Descriptor {
   int fd;
   explicit Descriptor(int opened) : fd(opened) {}
@@ -67,7 +95,7 @@ Result<std::unique_ptr<FileBlobs>> FileBlobs::Open(const std::filesystem::path& 
 std::filesystem::path FileBlobs::PathOf(const Digest& root) const { return directory_ / root.Hex(); }
 
 Status FileBlobs::SyncDirectory() const {
-  const Descriptor dir(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Descriptor dir(OpenFile(directory_, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir.fd < 0 || fsync(dir.fd) != 0) return std::unexpected(IoError("sync", directory_));
   return {};
 }
@@ -83,7 +111,7 @@ Result<std::uint64_t> FileBlobs::Size(const Digest& root) const {
 
 Status FileBlobs::Read(const Digest& root, std::uint64_t offset, std::span<std::uint8_t> out) const {
   const std::filesystem::path path = PathOf(root);
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(OpenFile(path, O_RDONLY | O_CLOEXEC));
   if (file.fd < 0) return std::unexpected(IoError("read", path));
   while (!out.empty()) {
     const ssize_t n = pread(file.fd, out.data(), out.size(), static_cast<off_t>(offset));
@@ -102,7 +130,7 @@ Result<Digest> FileBlobs::Put(ByteView blob) {
   if (Has(root)) return root;
   // A name of its own: two jobs may put the same blob at once.
   const std::filesystem::path part = directory_ / fmt::format("{}.{}{}", root.Hex(), ++count, kPart);
-  const Descriptor file(open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const Descriptor file(OpenFile(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (file.fd < 0) return std::unexpected(IoError("write", part));
   Status done = WriteAt(file.fd, 0, blob, part);
   if (done && (fsync(file.fd) != 0 || rename(part.c_str(), PathOf(root).c_str()) != 0)) {
@@ -123,7 +151,7 @@ Result<std::shared_ptr<FileBlobs::Partial>> FileBlobs::PartialOf(const BlobWrite
   auto made = std::make_shared<Partial>();
   made->path = PathOf(write.root).string() + std::string(kPart);
   made->total = write.total;
-  made->file.fd = open(made->path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  made->file.fd = OpenFile(made->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   // Reserves the space, so that a full disk is found at the first chunk and not at the last.
   const bool sized =
       made->file.fd >= 0 && (write.total == 0 || fallocate(made->file.fd, 0, 0, static_cast<off_t>(write.total)) == 0 ||

@@ -15,7 +15,7 @@
 namespace consilium {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr int kApplicationId = 0x434e534c;  // "CNSL": tells our file from any other SQLite file.
 constexpr std::uint64_t kMaxRows = 1 << 20;
 
@@ -61,6 +61,13 @@ ByteView BlobAt(sqlite3_stmt* row, int column) {
 std::string TextAt(sqlite3_stmt* row, int column) {
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(row, column));
   return {data == nullptr ? "" : data, static_cast<std::size_t>(sqlite3_column_bytes(row, column))};
+}
+
+// A state's blob as it is stored: behind the hash of its name and itself, so that damage is found at the start.
+Bytes Sealed(const std::string& core, const std::string& key, ByteView blob) {
+  Bytes out = ToBytes(Fields("consilium/state").AddText(core).AddText(key).Add(blob).Hash());
+  out.insert(out.end(), blob.begin(), blob.end());
+  return out;
 }
 
 // One use of a cached statement; rewinds it at the end.
@@ -129,7 +136,7 @@ struct Database::Impl {
       return {code, fmt::format("{} is in use by another process; stop that one first", file.string())};
     }
     if (code == Code::kCorrupt) {
-      return {code, fmt::format("{} is damaged or no database of ours ({}); put back its backup with: restore DIR",
+      return {code, fmt::format("{} is damaged or no database of ours ({}); put back a backup of this directory",
                                 file.string(), sqlite3_errmsg(db))};
     }
     return {code, fmt::format("cannot {} {}: {}; look at the disk's free space and health", doing, file.string(),
@@ -215,8 +222,8 @@ struct Database::Impl {
 
   Status Apply(const PutState& put) const {
     Statement query(statements[kPut]);
-    if (query.Bind(put.core).Bind(put.key).Bind(put.blob).Step() != SQLITE_DONE)
-      return std::unexpected(Failed("write"));
+    const Bytes sealed = Sealed(put.core, put.key, put.blob);
+    if (query.Bind(put.core).Bind(put.key).Bind(sealed).Step() != SQLITE_DONE) return std::unexpected(Failed("write"));
     return {};
   }
   Status Apply(const EraseState& erase) const {
@@ -247,7 +254,16 @@ struct Database::Impl {
     Statement query(statements[kAllState]);
     int step = query.Step();
     for (; step == SQLITE_ROW; step = query.Step()) {
-      out->state[{TextAt(query.row(), 0), TextAt(query.row(), 1)}] = ToBytes(BlobAt(query.row(), 2));
+      const std::string core = TextAt(query.row(), 0), key = TextAt(query.row(), 1);
+      const ByteView stored = BlobAt(query.row(), 2);
+      const ByteView blob = stored.subspan(std::min<std::size_t>(stored.size(), Digest::kSize));
+      if (!std::ranges::equal(stored, Sealed(core, key, blob))) {
+        return Fail(Code::kCorrupt,
+                    fmt::format("{}: the state {}/{} was changed or is damaged; keep this file as evidence "
+                                "and put back a backup of this directory",
+                                file.string(), core, key));
+      }
+      out->state[{core, key}] = ToBytes(blob);
     }
     if (step != SQLITE_DONE) return std::unexpected(Failed("read"));
     return {};
@@ -265,7 +281,7 @@ struct Database::Impl {
                           std::ranges::equal(BlobAt(query.row(), 4), next.hash.bytes);
       if (!linked) {
         return Fail(Code::kCorrupt, fmt::format("{}: row {} of chain {} is missing or was changed; keep this file as "
-                                                "evidence and put back a backup with: restore DIR",
+                                                "evidence and put back a backup of this directory",
                                                 file.string(), next.seq, name));
       }
       head = next;
@@ -294,7 +310,8 @@ Status Database::Commit(const std::vector<Write>& writes) {
   TRY(impl_->Run(kBegin));
   Status done = impl_->ApplyAll(writes);
   // After some errors SQLite has rolled back already.
-  if (!done && sqlite3_get_autocommit(impl_->db) == 0) [[maybe_unused]] const Status undone = impl_->Run(kRollback);
+  if (!done && sqlite3_get_autocommit(impl_->db) == 0) [[maybe_unused]]
+    const Status undone = impl_->Run(kRollback);
   return done;
 }
 

@@ -13,8 +13,9 @@ namespace consilium::node {
 
 struct DataSetSpec {  // What `data add` registers; kept in the node's state.
   std::string name;
-  std::string folder;  // Absolute; the files that match the schema's pattern are read together, in name order.
-  std::string schema;  // TOML text.
+  std::string folder;       // Absolute; the files that match the schema's pattern are read together, in name order.
+  std::string schema;       // TOML text.
+  std::string sha256 = {};  // Of the files' contents when they were registered (hex); "": as they are.
 };
 
 class Workbench {

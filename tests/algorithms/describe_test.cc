@@ -42,25 +42,36 @@ Result<Value> Describe(const std::vector<RawContribution>& hospitals) {
   return algorithm->Results()["describe"];
 }
 
-TEST(Describe, FiguresOfTheSum) {
+// The plan asks for two hospitals in every sum; a column of one would be that hospital's own.
+TEST(Describe, AColumnOfFewerHospitalsThanTheMinimumHasNoFigures) {
   const auto table = Describe({Hospital(), WithoutAge()});
   ASSERT_TRUE(table.has_value()) << table.error().what;
-  EXPECT_EQ((*table)["hospitals"].AsInteger(), 2);
-  EXPECT_EQ((*table)["rows"].AsInteger(), 10);
-  EXPECT_EQ((*table)["patients"].AsInteger(), 9);
+  const Value& age = (*table)["columns"].AsArray()[0];
+  EXPECT_EQ(age["from_k"].AsInteger(), 1);
+  for (const char* figure : {"count", "missing", "mean", "sd", "q25", "median", "q75"})
+    EXPECT_TRUE(age[figure].IsNull()) << figure;
+  EXPECT_FALSE((*table)["columns"].AsArray()[1]["count"].IsNull());
+}
+
+TEST(Describe, FiguresOfTheSum) {
+  const auto table = Describe({Hospital(), Hospital(), WithoutAge()});
+  ASSERT_TRUE(table.has_value()) << table.error().what;
+  EXPECT_EQ((*table)["hospitals"].AsInteger(), 3);
+  EXPECT_EQ((*table)["rows"].AsInteger(), 14);
+  EXPECT_EQ((*table)["patients"].AsInteger(), 12);
   const auto& columns = (*table)["columns"].AsArray();
   const Value& age = columns[0];
-  EXPECT_EQ(age["from_k"].AsInteger(), 1);
-  EXPECT_EQ(age["of_n"].AsInteger(), 2);
-  EXPECT_EQ(age["count"].AsInteger(), 4);
+  EXPECT_EQ(age["from_k"].AsInteger(), 2);
+  EXPECT_EQ(age["of_n"].AsInteger(), 3);
+  EXPECT_EQ(age["count"].AsInteger(), 8);
   EXPECT_NEAR(age["mean"].AsDouble(), 50 - 50 * 1.5 / 4, 1e-9);
-  EXPECT_NEAR(age["sd"].AsDouble(), 50 * std::sqrt((1.25 - 1.5 * 1.5 / 4) / 3), 1e-9) << "of the sample";
+  EXPECT_NEAR(age["sd"].AsDouble(), 50 * std::sqrt((2.5 - 3.0 * 3.0 / 8) / 7), 1e-9) << "of the sample";
   EXPECT_NEAR(age["q25"].AsDouble(), 12.5, 1e-12);
   EXPECT_NEAR(age["median"].AsDouble(), 25, 1e-12);
   EXPECT_NEAR(age["q75"].AsDouble(), 50, 1e-12);
-  EXPECT_EQ(columns[1]["levels"].AsArray()[2]["count"].AsInteger(), 4);
-  EXPECT_EQ(columns[1]["missing"].AsInteger(), 1);
-  EXPECT_EQ(columns[2]["positive"].AsInteger(), 5);
+  EXPECT_EQ(columns[1]["levels"].AsArray()[2]["count"].AsInteger(), 5);
+  EXPECT_EQ(columns[1]["missing"].AsInteger(), 2);
+  EXPECT_EQ(columns[2]["positive"].AsInteger(), 8);
   for (const Value& column : columns) {
     EXPECT_FALSE(column.Has("minimum"));
     EXPECT_FALSE(column.Has("maximum"));

@@ -279,6 +279,24 @@ TEST_F(StudyTest, AbortTellsEverybodyAndStaysEnded) {
   EXPECT_EQ(study_->record().phase, StudyPhase::kAborted);
 }
 
+TEST_F(StudyTest, AnAbortIsToldWhereNobodyHasDecidedYet) {
+  for (std::uint32_t n : {1, 2, 3}) Online(n);
+  Approve(1);
+  study_->Abort(now_);
+  Take();
+  for (std::uint32_t n : {1, 2, 3}) EXPECT_EQ(Last<StudyState>(n)->phase, StudyPhase::kAborted) << n;
+}
+
+TEST_F(StudyTest, HospitalsThatAreAheadAreNamed) {
+  Online(1);
+  EXPECT_TRUE(study_->ahead().empty());
+  const StudyMark mark{study_->id(), 7, {}};
+  Online(2, &mark);
+  EXPECT_EQ(study_->ahead(), (std::map<std::uint32_t, std::uint32_t>{{2, 7}}));
+  Online(2);
+  EXPECT_TRUE(study_->ahead().empty()) << "it was restored as well";
+}
+
 TEST_F(StudyTest, APausedStudyEndsItsAttemptAndBeginsNoOther) {
   EXPECT_FALSE(study_->Pause(now_)) << "it is not running yet";
   for (std::uint32_t n : {1, 2, 3}) Online(n);

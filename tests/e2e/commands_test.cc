@@ -216,5 +216,26 @@ TEST(Commands, AStudyIsPausedResumedAndItsEventsRead) {
   EXPECT_EQ(logs.out.find(" founded"), std::string::npos) << "of no other matter";
 }
 
+TEST(Commands, AStudyThatTooManyRejectedIsNotWaitedFor) {
+  Federation federation;
+  federation.StartAll();
+  const std::string study = federation.Submit({});
+  ASSERT_TRUE(WaitUntil(
+      [&] { return federation.Node(0, {"plan", "reject", "DIR", study, "--officer", "officer-1"}).status == 0; }));
+  const ProgramOutput watched = federation.Cli({"study", "watch", study});
+  EXPECT_EQ(watched.status, 3) << watched.err;
+  EXPECT_NE(watched.err.find("rejected by hospital-a"), std::string::npos) << watched.err;
+}
+
+TEST(Commands, WhatCannotBeWrittenIsNotDone) {
+  Federation federation;
+  federation.StartCoordinator();
+  federation.Cli({"status"});
+  const auto full = RunProgram({"/bin/sh", "-c", Binary("consilium") + " status >/dev/full"}, "", kPatience,
+                               {"XDG_CONFIG_HOME=" + (federation.root() / "config").string()});
+  EXPECT_EQ(full->status, 1);
+  EXPECT_NE(full->err.find("No space left"), std::string::npos) << full->err;
+}
+
 }  // namespace
 }  // namespace consilium::e2e

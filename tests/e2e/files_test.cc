@@ -133,5 +133,13 @@ TEST(Files, ABackupMadeWhileItRunsIsACoordinatorAgain) {
   EXPECT_EQ(run({"backup", federation.root() / "nowhere", "--to", federation.root() / "b2"}).status, 5);
 }
 
+TEST(Files, ANodeThatLostItsLedgerDoesNotBeginAnotherOne) {
+  Federation federation;
+  for (const char* file : {"database", "database-wal", "database-shm"}) fs::remove(federation.node(0) / file);
+  const ProgramOutput output = federation.Node(0, {"run", "DIR"});
+  EXPECT_EQ(output.status, 1);
+  EXPECT_NE(output.err.find("lost its database"), std::string::npos) << output.err;
+}
+
 }  // namespace
 }  // namespace consilium::e2e

@@ -57,6 +57,32 @@ TEST_F(WorkbenchTest, CheckNamesTheValueAndOthersDoNot) {
   EXPECT_NE(preflight.error().what.find("patients.csv:2"), std::string::npos);
 }
 
+TEST_F(WorkbenchTest, FilesThatAreNotThoseThatWereRegisteredAreRefused) {
+  Patients(60);
+  node::DataSetSpec registered = Spec();
+  registered.sha256 = (*workbench_.Check(Spec()))["sha256"].AsString();
+  EXPECT_EQ(registered.sha256.size(), 64U);
+  EXPECT_TRUE(workbench_.Preflight(SmallTrainPlan(), registered).has_value());
+  Patients(61);
+  const auto changed = workbench_.Preflight(SmallTrainPlan(), registered);
+  ASSERT_FALSE(changed.has_value());
+  EXPECT_EQ(changed.error().code, Code::kRefused);
+  EXPECT_NE(changed.error().what.find("consilium-node data add"), std::string::npos) << changed.error().what;
+  Patients(60);
+  EXPECT_TRUE(workbench_.Preflight(SmallTrainPlan(), registered).has_value()) << "the same bytes are the same data";
+}
+
+TEST_F(WorkbenchTest, ComputesNothingForFewerPatientsThanTheMinimum) {
+  Patients(60);
+  Plan plan = SmallDescribePlan(60);
+  const Query query = (*MakeAlgorithm(plan))->Next(2)->query;
+  EXPECT_TRUE(workbench_.Compute(plan, Spec(), query, {}).has_value());
+  Patients(59);
+  const auto refused = workbench_.Compute(plan, Spec(), query, {});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kRefused);
+}
+
 TEST_F(WorkbenchTest, PreflightAcceptsDataThatFit) {
   Patients(60);
   EXPECT_TRUE(workbench_.Preflight(SmallTrainPlan(), Spec()).has_value());

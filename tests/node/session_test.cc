@@ -47,6 +47,27 @@ TEST_F(Session, AnotherFederationsRosterIsNotTrusted) {
   EXPECT_TRUE(AuditEvents().empty());
 }
 
+TEST_F(Session, KeysOfAnotherHospitalAreNotRun) {
+  Greet();
+  const auto start = [this](const char* name, std::uint8_t identity) {
+    ServiceOptions options{.identity = IdentityKey::FromSeed(Bytes(32, identity)),
+                           .transport = TestTransport(kSelf + 100),
+                           .server_key = TestTransport(91),
+                           .roster_fingerprint = chain_.links().front().hash(),
+                           .name = name,
+                           .build = "test",
+                           .policy = policy_,
+                           .stored = *storage_.Load(),
+                           .storage = &storage_,
+                           .blobs = &blobs_,
+                           .workbench = &workbench_};
+    return CodeOf(Service::Create(std::move(options), At()));
+  };
+  EXPECT_EQ(start("hospital-b", kSelf), std::nullopt);
+  EXPECT_EQ(start("hospital-a", kSelf), Code::kRefused) << "the name of node.toml";
+  EXPECT_EQ(start("hospital-b", 77), Code::kRefused) << "an identity key of somebody else";
+}
+
 TEST_F(Session, ARosterThatDoesNotContinueTheChainClosesTheSession) {
   Greet();
   Roster bad = After(chain_);

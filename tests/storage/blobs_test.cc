@@ -1,8 +1,11 @@
 // A blob is there whole or not at all; its name is its root; threads may share the store.
 #include "common/storage/blobs.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "common/base/files.h"
@@ -46,6 +49,23 @@ TEST_F(BlobsTest, PutsReadsAndDrops) {
   EXPECT_EQ(blobs->Read(root, 0, part).error().code, Code::kNotFound);
   EXPECT_EQ(blobs->Size(root).error().code, Code::kNotFound);
   EXPECT_EQ(Files(), 0U);
+}
+
+// Connections of strangers may take every descriptor that the process has; hospitals' uploads go on.
+TEST_F(BlobsTest, WorksWhenNoDescriptorIsLeft) {
+  auto blobs = Open();
+  const Digest before = blobs->Put(Pattern(1000)).value();
+  std::vector<int> taken;
+  for (int fd = 0; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken.push_back(fd);
+  EXPECT_EQ(errno, EMFILE);
+  const Bytes content = Pattern(300'000);
+  const Digest root = BlobRoot(content);
+  EXPECT_TRUE(blobs->Write({root, content.size(), 0, content}).has_value());
+  EXPECT_TRUE(blobs->Seal(root).has_value());
+  Bytes part(1000);
+  EXPECT_TRUE(blobs->Read(before, 0, part).has_value());
+  EXPECT_TRUE(blobs->Read(root, 0, part).has_value());
+  for (const int fd : taken) close(fd);
 }
 
 TEST_F(BlobsTest, ArrivesInAnyOrderAndExistsOnceSealed) {

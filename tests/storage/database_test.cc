@@ -136,13 +136,13 @@ TEST_F(DatabaseTest, OneProcessAtATime) {
 
 TEST_F(DatabaseTest, RefusesANewerFormatAndAForeignFile) {
   Open().reset();
-  Tamper("PRAGMA user_version = 2");
+  Tamper("PRAGMA user_version = 99");
   const auto newer = Database::Open(file_);
   ASSERT_FALSE(newer.has_value());
   EXPECT_EQ(newer.error().code, Code::kRefused);
-  EXPECT_NE(newer.error().what.find("format 2"), std::string::npos) << newer.error().what;
+  EXPECT_NE(newer.error().what.find("format 99"), std::string::npos) << newer.error().what;
 
-  Tamper("PRAGMA user_version = 1; PRAGMA application_id = 7");
+  Tamper("PRAGMA user_version = 2; PRAGMA application_id = 7");
   EXPECT_EQ(Database::Open(file_).error().code, Code::kCorrupt);
 
   ASSERT_TRUE(WriteFileAtomic(file_, View("this is no database at all, whatever its name says"), 0600).has_value());
@@ -187,6 +187,28 @@ TEST_F(DatabaseTest, FindsEveryKindOfChangedRow) {
     EXPECT_EQ(loaded.error().code, Code::kCorrupt);
     EXPECT_NE(loaded.error().what.find(where), std::string::npos) << loaded.error().what;
   }
+}
+
+TEST_F(DatabaseTest, FindsAChangedOrExchangedState) {
+  const auto fresh = [this] {
+    std::filesystem::remove(file_);
+    auto database = Open();
+    ASSERT_TRUE(database->Commit(
+        {PutState{"study", "a", ToBytes(View("auroc 0.7"))}, PutState{"study", "b", ToBytes(View("auroc 0.9"))}}));
+  };
+  for (const char* sql :
+       {"UPDATE state SET blob = CAST(replace(CAST(blob AS BLOB), x'302e37', x'302e38') AS BLOB) WHERE key = 'a'",
+        "UPDATE state SET blob = (SELECT blob FROM state WHERE key = 'b') WHERE key = 'a'",
+        "UPDATE state SET blob = x'00' WHERE key = 'a'", "UPDATE state SET blob = x'' WHERE key = 'a'"}) {
+    fresh();
+    Tamper(sql);
+    const auto loaded = Open()->Load();
+    ASSERT_FALSE(loaded.has_value()) << sql;
+    EXPECT_EQ(loaded.error().code, Code::kCorrupt);
+    EXPECT_NE(loaded.error().what.find("study/a"), std::string::npos) << loaded.error().what;
+  }
+  fresh();
+  EXPECT_EQ(Text(Open()->Load()->state.at({"study", "b"})), "auroc 0.9");
 }
 
 TEST_F(DatabaseTest, ABackupIsACompleteDatabase) {
