@@ -224,7 +224,8 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
   out.Set("submitted_ms", record.submitted_ms).Set("ended_ms", record.ended_ms).Set("warning", Warning(study.plan()));
   if (!whole) return out;
   out.Set("minimum_hospitals", study.plan().minimum_hospitals).Set("trouble", Trouble(study));
-  out.Set("notice", DemoNotice(chain_)).Set("purpose", study.plan().purpose)
+  out.Set("notice", DemoNotice(chain_))
+      .Set("purpose", study.plan().purpose)
       .Set("researcher", study.plan().researcher)
       .Set("summary", Summary(study.plan()));
   const auto times = run_times_.find(study.id());

@@ -97,7 +97,11 @@ TEST(Membership, OfficersComeAndGoAndKeysAreRotatedWhileTheNodesRun) {
   EXPECT_TRUE(Sign(federation, 2)["complete"].AsBool());
   federation.StartNode(1);
   EXPECT_TRUE(federation.WaitOnline(1));
-  EXPECT_EQ(federation.NodeJson(1, {"status", "DIR"})["standing"].AsString(), "member");
+  EXPECT_TRUE(WaitUntil([&] {  // It takes the new keys' files and begins once more.
+    const ProgramOutput status = federation.Node(1, {"status", "DIR", "--json"});
+    const bool settled = !std::filesystem::exists(federation.node(1) / "keys" / "identity.next");
+    return settled && status.status == 0 && ParseJson(status.out).value_or(Value())["connected"].AsBool();
+  }));
 
   // With its new keys a hospital takes part as before.
   EXPECT_EQ(federation.Node(0, {"officer", "remove", "DIR", "officer", "--officer", "night"}).status, 0);
