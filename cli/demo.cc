@@ -101,7 +101,7 @@ class Demo {
 
     const Value described = TRY(RunStudy(&federation, describe));
     terminal_.Say("Federated table 1, of which each hospital gave only sums:\n\n" +
-                  DescribeTable(described["results"]));
+                  DescribeTable(described["results"]) + "\n");
     TRY(Download(federation.api(), described["study"].AsString(), out_ / "describe"));
 
     DemoFigures figures;

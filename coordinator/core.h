@@ -62,6 +62,7 @@ class CoordinatorCore final : public Service {
   [[nodiscard]] Result<Reply> ExportAudit(const RequestReceived& request) const;
   [[nodiscard]] Result<Value> GetAudit(const RequestReceived& request) const;
   [[nodiscard]] Value GetStatus() const;
+  [[nodiscard]] std::string Metrics() const;
   [[nodiscard]] Value GetHospitals() const;
   [[nodiscard]] Value ToValue(const Study& study, bool whole) const;
   [[nodiscard]] std::string Trouble(const Study& study) const;
@@ -110,6 +111,9 @@ class CoordinatorCore final : public Service {
   std::set<PeerKey> liars_;  // To be refused at the end of this turn.
   std::map<PeerKey, Instant> refused_at_;  // When a refusal of this key was audited last.
   ChainHead audit_head_;
+  struct Counts {  // Since the start, for metrics.
+    std::uint64_t attempts = 0, attempts_failed = 0, uploads = 0, answers = 0, refused = 0;
+  } counts_;
   struct Folding {
     StudyId study;
     std::uint32_t number, attempt;

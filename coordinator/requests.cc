@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/turn/metrics.h"
 #include "coordinator/core.h"
 
 namespace consilium::coordinator {
@@ -52,6 +53,10 @@ Status CoordinatorCore::Authorise(const RequestReceived& request) const {
 }
 
 Result<Reply> CoordinatorCore::Answer(const RequestReceived& request) {
+  const bool reading = request.method == "GET";
+  if (reading && request.path == "/healthz") return TextReply(request.id, "text/plain", "ok\n");
+  if (reading && request.path == "/readyz") return TextReply(request.id, "text/plain", "ok\n");
+  if (reading && request.path == "/metrics") return TextReply(request.id, kMetricsType, Metrics());
   TRY(Authorise(request));
   const auto json = [&](Result<Value> value) -> Result<Reply> {
     if (!value) return std::unexpected(value.error());
@@ -77,6 +82,32 @@ Result<Reply> CoordinatorCore::Answer(const RequestReceived& request) {
   constexpr std::string_view kStudies = "/v1/studies/";
   if (path.starts_with(kStudies)) return StudyRequest(request, std::string_view(path).substr(kStudies.size()));
   return Fail(Code::kNotFound, fmt::format("there is no {} {}; docs/api.md lists what there is", request.method, path));
+}
+
+// What Prometheus may see without a token: how the coordinator itself is doing.
+std::string CoordinatorCore::Metrics() const {
+  MetricsText out;
+  std::size_t members = 0, online = 0;
+  for (const Member& member : chain_.current().members) members += member.revoked ? 0 : 1;
+  for (const auto& [peer, session] : sessions_) online += session.greeted ? 1 : 0;
+  out.Gauge("consilium_hospitals", "Hospitals in the roster.", static_cast<std::int64_t>(members));
+  out.Gauge("consilium_hospitals_online", "Hospitals with a session.", static_cast<std::int64_t>(online));
+  std::map<std::string_view, std::int64_t> phases;
+  for (const StudyPhase phase : {StudyPhase::kAwaitingConsent, StudyPhase::kRunning, StudyPhase::kPaused,
+                                 StudyPhase::kComplete, StudyPhase::kAborted, StudyPhase::kFailed}) {
+    phases[Name(phase)] = 0;
+  }
+  for (const auto& [id, study] : studies_) ++phases[Name(study->record().phase)];
+  for (const auto& [phase, count] : phases)
+    out.Gauge("consilium_studies", "Studies by phase.", count, {{"phase", phase}});
+  out.Gauge("consilium_audit_rows", "Rows of the audit log.", static_cast<std::int64_t>(audit_head_.seq));
+  out.Gauge("consilium_blobs", "Blobs kept for studies.", static_cast<std::int64_t>(kept_.size()));
+  out.Counter("consilium_attempts_total", "Attempts begun since the start.", counts_.attempts);
+  out.Counter("consilium_attempts_failed_total", "Attempts that failed since the start.", counts_.attempts_failed);
+  out.Counter("consilium_uploads_total", "Contributions added since the start.", counts_.uploads);
+  out.Counter("consilium_answers_total", "Answers released since the start.", counts_.answers);
+  out.Counter("consilium_refused_peers_total", "Messages and peers refused since the start.", counts_.refused);
+  return out.text();
 }
 
 // ---- federation ----

@@ -225,6 +225,7 @@ std::optional<PeerKey> CoordinatorCore::PeerOf(std::uint32_t number) const {
 
 void CoordinatorCore::RefusePeer(const PeerKey& peer, Reason reason, bool close) {
   Log(LogLevel::kWarning, "refused_peer", {{"peer", peer.Hex().substr(0, 16)}, {"reason", std::string(Name(reason))}});
+  ++counts_.refused;
   const auto [at, first] = refused_at_.try_emplace(peer, now_.instant);
   if (first || now_.instant - at->second >= kRefusalsApart) {  // A peer cannot fill the disk with its faults.
     at->second = now_.instant;
@@ -278,6 +279,10 @@ void CoordinatorCore::Carry(Study& study) {
     const std::string warning = Warning(study.plan());
     if ((event == "submitted" || event == "started") && !warning.empty()) fields.emplace_back("warning", warning);
     Log(LogLevel::kInfo, event, fields);
+    counts_.attempts += event == "attempt" ? 1 : 0;
+    counts_.attempts_failed += event == "attempt_failed" ? 1 : 0;
+    counts_.uploads += event == "upload" ? 1 : 0;
+    counts_.answers += event == "answer" ? 1 : 0;
     Audit(std::move(row));
   }
   for (const Effects::Serve& serve : effects.serves) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/base/log.h"
+#include "common/turn/metrics.h"
 #include "hospital_node/core.h"
 
 namespace consilium::node {
@@ -45,6 +46,9 @@ std::string_view TaskName(const Plan& plan) { return plan.task == Plan::Task::kD
 Bytes EncodeDataSet(const DataSet& data_set) {
   Value value;
   value.Set("name", data_set.spec.name).Set("folder", data_set.spec.folder).Set("schema", data_set.spec.schema);
+  Value excluded{Value::Array{}};
+  for (const std::string& mark : data_set.spec.excluded) excluded.Push(mark);
+  value.Set("excluded", std::move(excluded));
   value.Set("sha256", data_set.spec.sha256)
       .Set("patients", data_set.patients)
       .Set("rows", data_set.rows)
@@ -55,8 +59,9 @@ Bytes EncodeDataSet(const DataSet& data_set) {
 Result<DataSet> DecodeDataSet(ByteView bytes) {
   const Value value = TRY(ParseJson(Text(bytes), {.bytes = 8 << 20}));
   DataSet out;
-  out.spec = {value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(),
-              value["sha256"].AsString()};
+  out.spec = {
+      value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(), value["sha256"].AsString(), {}};
+  for (const Value& mark : value["excluded"].AsArray()) out.spec.excluded.insert(mark.AsString());
   out.patients = value["patients"].AsInteger();
   out.rows = value["rows"].AsInteger();
   out.added_ms = value["added_ms"].AsInteger();
@@ -79,6 +84,14 @@ void NodeCore::OnRequest(const RequestReceived& request) {
 Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
   std::string_view rest = request.path;
   const bool get = request.method == "GET", post = request.method == "POST";
+  if (get && rest == "/healthz") return TextReply(request.id, "text/plain", "ok\n");
+  if (get && rest == "/readyz") {
+    if (session_.greeted) return TextReply(request.id, "text/plain", "ok\n");
+    Reply reply = TextReply(request.id, "text/plain", "no session with the coordinator\n");
+    reply.status = 503;
+    return reply;
+  }
+  if (get && rest == "/metrics") return TextReply(request.id, kMetricsType, Metrics());
   if (rest.starts_with("/v1/")) {
     rest.remove_prefix(4);
     if (get && rest == "status") return JsonReply(request.id, GetStatus());
@@ -95,6 +108,12 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
       TRY(StartSigning(request, later));
       return Reply{};
     }
+    if (post && rest == "datasets/exclude") {
+      TRY(StartExclusion(request));
+      *later = true;
+      return Reply{};
+    }
+    if (post && rest == "datasets/remove") return JsonReply(request.id, TRY(RemoveDataSet(request)));
     if (get && rest == "results") return JsonReply(request.id, TRY(GetResults(request)));
     if (get && rest == "budget") return JsonReply(request.id, GetBudget());
     if (get && rest == "audit/export") return ExportAudit(request);
@@ -248,6 +267,8 @@ Status NodeCore::StartDataJob(const RequestReceived& request, bool add) {
   if (!spec.folder.starts_with('/')) return Fail(Code::kInvalid, "the data set's folder must be an absolute path");
   if (spec.schema.empty()) return Fail(Code::kInvalid, "the data set needs a schema: give its file with --schema FILE");
   const auto known = data_sets_.find(spec.name);
+  if (known != data_sets_.end())
+    spec.excluded = known->second.spec.excluded;  // Who withdrew stays out of new files too.
   if (add && known != data_sets_.end() &&
       (known->second.spec.folder != spec.folder || known->second.spec.schema != spec.schema)) {
     for (const auto& [id, participant] : studies_) {
@@ -263,6 +284,50 @@ Status NodeCore::StartDataJob(const RequestReceived& request, bool add) {
   return {};
 }
 
+Result<DataSet*> NodeCore::FindDataSet(const std::string& name) {
+  const auto found = data_sets_.find(name);
+  if (found != data_sets_.end()) return &found->second;
+  return Fail(Code::kNotFound,
+              fmt::format("no data set \"{}\" is registered here; see: consilium-node data list", name));
+}
+
+// Withdrawn patients: from the next attempt on their rows are not read. What they contributed to stays as it is.
+Status NodeCore::StartExclusion(const RequestReceived& request) {
+  const DataSet* known = TRY(FindDataSet(request.body["name"].AsString()));
+  DataSetSpec spec = known->spec;
+  if (TRY(ParseSchema(spec.schema, "the schema of data set " + spec.name)).patient_id == "row") {
+    return Fail(Code::kInvalid,
+                fmt::format("data set \"{}\" has no column of patient ids (patient id = \"row\"); take the "
+                            "rows out of the file and register it again",
+                            spec.name));
+  }
+  for (const Value& mark : request.body["marks"].AsArray()) {
+    if (!Digest::FromHexText(mark.AsString())) return Fail(Code::kInvalid, "marks are hashes of patient ids, in hex");
+    spec.excluded.insert(mark.AsString());
+  }
+  if (spec.excluded.size() == known->spec.excluded.size())
+    return Fail(Code::kInvalid, "no patient is named that was not excluded before");
+  StartJob(DataJob{request.id, spec, true},
+           [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
+  return {};
+}
+
+Result<Value> NodeCore::RemoveDataSet(const RequestReceived& request) {
+  const std::string name = request.body["name"].AsString();
+  TRY(FindDataSet(name));
+  for (const auto& [id, participant] : studies_) {
+    if (participant.plan().dataset != name || !participant.Approved() || participant.Ended()) continue;
+    return Fail(Code::kConflict,
+                fmt::format("the running study \"{}\" uses it; reject that first: consilium-node plan reject",
+                            participant.plan().name));
+  }
+  result_.transaction.emplace_back(EraseState{"dataset", name});
+  data_sets_.erase(name);
+  Audit("data_removed", Value().Set("name", name));
+  Log(LogLevel::kInfo, "data_removed", {{"name", name}});
+  return Value().Set("name", name).Set("removed", true);
+}
+
 void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
   const auto& report = std::any_cast<const Result<Value>&>(result);
   if (!report) {
@@ -272,6 +337,12 @@ void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
   if (job.add) {
     DataSet data_set{job.spec, (*report)["patients"].AsInteger(), (*report)["rows"].AsInteger(), now_.wall_ms};
     data_set.spec.sha256 = (*report)["sha256"].AsString();
+    const auto before = data_sets_.find(job.spec.name);
+    const std::size_t excluded = before == data_sets_.end() ? 0 : before->second.spec.excluded.size();
+    if (job.spec.excluded.size() != excluded) {
+      Audit("data_excluded",
+            Value().Set("name", job.spec.name).Set("patients", std::uint64_t{job.spec.excluded.size()}));
+    }
     result_.transaction.emplace_back(PutState{"dataset", job.spec.name, EncodeDataSet(data_set)});
     data_sets_.insert_or_assign(job.spec.name, std::move(data_set));
     Log(LogLevel::kInfo, "data_added", {{"name", job.spec.name}});
@@ -285,6 +356,7 @@ Value NodeCore::GetDataSets() const {
   for (const auto& [name, data_set] : data_sets_) {
     Value row;
     row.Set("name", name).Set("folder", data_set.spec.folder).Set("patients", data_set.patients);
+    row.Set("excluded", std::uint64_t{data_set.spec.excluded.size()});
     list.Push(row.Set("rows", data_set.rows).Set("added_ms", data_set.added_ms));
   }
   return Value().Set("datasets", std::move(list));
@@ -313,6 +385,25 @@ Value NodeCore::GetStatus() const {
   Value ledger;
   ledger.Set("seq", ledger_.head().seq).Set("hash", ledger_.head().hash.Hex());
   return out.Set("ledger", ledger.Set("locked", ledger_.lock()));
+}
+
+// What Prometheus may see: how the node itself is doing, nothing of patients.
+std::string NodeCore::Metrics() const {
+  MetricsText out;
+  out.Gauge("consilium_node_connected", "1 with a session at the coordinator.", session_.greeted ? 1 : 0);
+  std::map<std::string_view, std::int64_t> consents;
+  for (const auto consent : {ParticipantRecord::Consent::kPending, ParticipantRecord::Consent::kApproved,
+                             ParticipantRecord::Consent::kRejected}) {
+    consents[Name(consent)] = 0;
+  }
+  for (const auto& [id, participant] : studies_) ++consents[Name(participant.record().consent)];
+  for (const auto& [consent, count] : consents)
+    out.Gauge("consilium_node_studies", "Studies offered here, by consent.", count, {{"consent", consent}});
+  out.Gauge("consilium_node_jobs", "Jobs that run or wait.", static_cast<std::int64_t>(jobs_.size()));
+  out.Gauge("consilium_node_ledger_rows", "Rows of the ledger.", static_cast<std::int64_t>(ledger_.head().seq));
+  out.Gauge("consilium_node_ledger_locked", "1 while an officer must look at the ledger.", ledger_.locked() ? 1 : 0);
+  out.Counter("consilium_node_contributions_total", "Contributions committed since the start.", contributions_);
+  return out.text();
 }
 
 Result<Value> NodeCore::GetResults(const RequestReceived& request) {

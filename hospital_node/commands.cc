@@ -6,17 +6,23 @@
 
 #include <cstring>
 #include <ctime>
+#include <iostream>
+#include <iterator>
+#include <sstream>
 
 #include "common/base/files.h"
 #include "common/plan/schema.h"
 #include "hospital_node/daemon.h"
+#include "hospital_node/data/cell.h"
+#include "hospital_node/data/infer.h"
+#include "hospital_node/data/table.h"
 
 namespace consilium::node {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxSchema = std::size_t{256} * 1024;
+constexpr std::size_t kMaxSchema = std::size_t{256} * 1024, kMaxIds = std::size_t{1} << 20;
 
 std::string Short(const Value& study) { return study.AsString().substr(0, 12); }
 std::string Text(const Value& value) { return Printable(value.AsString()); }
@@ -163,6 +169,45 @@ int DataCommand(const Terminal& terminal, const std::string& directory, const Da
     return ReportText(options.name, report) + (check_only ? "Nothing was registered and nothing left this machine."
                                                           : "Registered; the data stay where they are.");
   });
+}
+
+int DataInferCommand(const Terminal& terminal, const std::string& csv) {
+  const auto schema = InferSchema(csv);
+  if (!schema) return terminal.Fail(schema.error());
+  terminal.Document(Value().Set("schema", *schema));
+  terminal.Say(*schema);
+  return 0;
+}
+
+int DataExcludeCommand(const Terminal& terminal, const std::string& directory, const std::string& name,
+                       const std::string& ids) {
+  const auto answer = [&]() -> Result<Value> {
+    std::string text;
+    if (ids.empty()) {
+      text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else {
+      const Bytes bytes = TRY(ReadFile(ids, kMaxIds));
+      text = consilium::Text(bytes);
+    }
+    Value marks{Value::Array{}};
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      if (!Trim(line).empty()) marks.Push(PatientMark(Trim(line)));  // Only the hash goes further.
+    }
+    if (marks.AsArray().empty()) return Fail(Code::kInvalid, "no patient's id was given; write one a line");
+    return Ask(directory, "POST", "/v1/datasets/exclude", Value().Set("name", name).Set("marks", std::move(marks)));
+  }();
+  return Run(terminal, answer, [&](const Value& report) {
+    return fmt::format(
+        "{}: {} patients are left. Those who withdrew are out from the next attempt on; what they "
+        "contributed to before stays as it is.",
+        name, Number(report["patients"]));
+  });
+}
+
+int DataRemoveCommand(const Terminal& terminal, const std::string& directory, const std::string& name) {
+  return Run(terminal, Ask(directory, "POST", "/v1/datasets/remove", Value().Set("name", name)),
+             [&](const Value&) { return fmt::format("{} is registered no more; its files were not touched.", name); });
 }
 
 int DataListCommand(const Terminal& terminal, const std::string& directory) {

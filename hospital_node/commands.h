@@ -18,6 +18,11 @@ Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, cons
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
 int StatusCommand(const Terminal& terminal, const std::string& directory);
 int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only);
+int DataInferCommand(const Terminal& terminal, const std::string& csv);
+// `ids`: a file with a patient's id a line; "": standard input.
+int DataExcludeCommand(const Terminal& terminal, const std::string& directory, const std::string& name,
+                       const std::string& ids);
+int DataRemoveCommand(const Terminal& terminal, const std::string& directory, const std::string& name);
 int DataListCommand(const Terminal& terminal, const std::string& directory);
 int PlanListCommand(const Terminal& terminal, const std::string& directory);
 // `plan`: an id, an unambiguous prefix of one, or a name; "": the only one that waits for consent.

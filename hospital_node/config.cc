@@ -67,6 +67,10 @@ roster_fingerprint = "{}"
 # kinds = ["describe", "train", "evaluate"]
 # researchers = []             # Names as in plans; empty: any.
 
+# GET /metrics (Prometheus), /healthz and /readyz on a loopback port; control.sock has them in any case.
+[metrics]
+# listen = "127.0.0.1:7881"
+
 [log]
 level = {}                 # debug, info, warning, error
 )",
@@ -94,16 +98,17 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
     return v == nullptr ? Value(Value::Object()) : *v;
   };
   const Value hospital = section("hospital"), coordinator = section("coordinator"), policy = section("policy"),
-              log = section("log");
+              log = section("log"), metrics = section("metrics");
   Reader h(hospital, file, "hospital"), c(coordinator, file, "coordinator"), p(policy, file, "policy"),
-      l(log, file, "log");
+      l(log, file, "log"), m(metrics, file, "metrics");
   config.name = h.String("name");
   config.endpoint = c.String("endpoint");
   TakeHex(&c, "server_key", &config.server_key);
   TakeHex(&c, "roster_fingerprint", &config.roster_fingerprint);
   config.policy = ReadPolicy(&p);
   config.log_level = l.Choice("level", {"debug", "info", "warning", "error"}, config.log_level);
-  for (Reader* reader : {&top, &h, &c, &p, &l}) TRY(reader->Finish());
+  config.metrics = m.String("listen", "");
+  for (Reader* reader : {&top, &h, &c, &p, &l, &m}) TRY(reader->Finish());
   return config;
 }
 

@@ -23,6 +23,7 @@ struct Config {
   TransportKey server_key;
   Digest roster_fingerprint;  // H of roster 0: the first trust.
   SitePolicy policy;
+  std::string metrics;  // 127.0.0.1:PORT for GET /metrics, /healthz and /readyz; "": only on control.sock.
   std::string log_level = "info";
 };
 

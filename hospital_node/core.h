@@ -126,9 +126,13 @@ class NodeCore final : public Service {
   Status StartApproval(const RequestReceived& request, Participant& participant);
   Result<Value> Reject(const RequestReceived& request, Participant& participant);
   Status StartDataJob(const RequestReceived& request, bool add);
+  Status StartExclusion(const RequestReceived& request);
+  Result<Value> RemoveDataSet(const RequestReceived& request);
+  Result<DataSet*> FindDataSet(const std::string& name);
   void OnDataChecked(const DataJob& job, const std::any& result);
   Result<Participant*> FindPlan(std::string_view name_or_id);
   [[nodiscard]] Value GetStatus() const;
+  [[nodiscard]] std::string Metrics() const;
   [[nodiscard]] Value GetPlan(const Participant& participant, bool whole) const;
   [[nodiscard]] Value GetDataSets() const;
   Result<Value> GetResults(const RequestReceived& request);
@@ -169,6 +173,7 @@ class NodeCore final : public Service {
   std::set<Digest> sealed_now_;  // Sealed by this very turn.
   std::map<std::uint64_t, Job> jobs_;
   std::uint64_t next_job_ = 1;
+  std::uint64_t contributions_ = 0;   // Committed since the start, for metrics.
   std::set<StudyId> results_failed_;  // Not tried again before a restart.
   struct Missing {
     std::uint64_t releases = 0;  // As the coordinator says.

@@ -14,6 +14,7 @@
 #include "common/storage/database.h"
 #include "common/transport/connection.h"
 #include "common/transport/loop.h"
+#include "common/turn/reply.h"
 #include "common/wire/codec.h"
 #include "hospital_node/enrolment.h"
 #include "hospital_node/workbench.h"
@@ -41,7 +42,7 @@ struct Running {
   std::unique_ptr<Workbench> workbench;
   std::unique_ptr<Service> service;
   std::unique_ptr<Loop> loop;
-  std::unique_ptr<HttpServer> control;
+  std::unique_ptr<HttpServer> control, metrics;
 };
 
 // This hospital in the newest stored roster; nullopt when it is not in it.
@@ -189,6 +190,18 @@ Result<HttpReply> Perform(const fs::path& directory, const std::string& method, 
   }
 }
 
+// For a scraper on this machine, which needs no rights: three paths and nothing else.
+Result<std::unique_ptr<HttpServer>> ServeMetrics(const std::string& listen, Loop* loop) {
+  HttpOptions options;
+  options.listen = listen;
+  options.handler = [loop](RequestReceived request, std::function<void(Reply)> done) {
+    const bool open = request.path == "/metrics" || request.path == "/healthz" || request.path == "/readyz";
+    if (open && request.method == "GET") return loop->Submit(std::move(request), std::move(done));
+    done(ErrorReply(request.id, {Code::kNotFound, "only /metrics, /healthz and /readyz are served here"}));
+  };
+  return HttpServer::Start(std::move(options));
+}
+
 // A command that works without a daemon holds the lock for a moment; a daemon holds it for good and answers.
 Result<DirectoryLock> TakeForDaemon(const fs::path& directory) {
   constexpr int kTries = 50;
@@ -254,6 +267,7 @@ Status RunLife(const fs::path& directory, const Config& config, bool next, bool*
     loop->Submit(std::move(request), std::move(done));
   };
   running.control = TRY(HttpServer::Start(std::move(control)));
+  if (!config.metrics.empty()) running.metrics = TRY(ServeMetrics(config.metrics, running.loop.get()));
   InstallStopSignals(running.loop.get());
   Log(LogLevel::kInfo, "started",
       {{"hospital", config.name}, {"coordinator", config.endpoint}, {"version", std::string(kProgramVersion)}});
@@ -261,6 +275,7 @@ Status RunLife(const fs::path& directory, const Config& config, bool next, bool*
   const Status ended = running.loop->Run();
   InstallStopSignals(nullptr);
   running.control->Stop();
+  if (running.metrics) running.metrics->Stop();
   if (ended) {
     Log(LogLevel::kInfo, "stopped");
   } else {

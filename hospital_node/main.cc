@@ -14,7 +14,7 @@ struct Options {
   bool json = false;
   std::string directory = "/var/lib/consilium/node";
   bool yes = false;
-  std::string token_file, plan, officer, study, label;
+  std::string token_file, plan, officer, study, label, ids;
   DataOptions data;
   RunOptions run;
 };
@@ -64,6 +64,17 @@ int Main(int argc, char** argv) {
                       "consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml");
   AddData(check, &o.data);
   AddData(add, &o.data);
+  CLI::App* infer = data->add_subcommand("infer", "A draft of a schema from a CSV file, to correct by hand");
+  infer->add_option("FILE", o.data.csv, "The CSV file, with a header line")->required();
+  infer->add_flag("--json", o.json, "One JSON document on stdout");
+  infer->footer("Example:\n  consilium-node data infer patients.csv > cohort.toml");
+  CLI::App* exclude = Add(data, &o, "exclude", "Leave out patients who withdrew, from the next attempt on",
+                          "consilium-node data exclude DIR cohort --ids withdrawn.txt");
+  exclude->add_option("NAME", o.data.name, "The data set's name")->required();
+  exclude->add_option("--ids", o.ids, "A file with a patient's id a line, instead of standard input");
+  CLI::App* remove = Add(data, &o, "remove", "Register a data set no more; its files are not touched",
+                         "consilium-node data remove DIR cohort");
+  remove->add_option("NAME", o.data.name, "The data set's name")->required();
   CLI::App* data_list = Add(data, &o, "list", "The registered data sets", "consilium-node data list DIR");
 
   CLI::App* plan = app.add_subcommand("plan", "Consent to studies")->require_subcommand(1);
@@ -115,6 +126,9 @@ int Main(int argc, char** argv) {
   if (budget->parsed()) return BudgetCommand(terminal, o.directory);
   if (results->parsed()) return ResultsCommand(terminal, o.directory, o.study);
   if (check->parsed() || add->parsed()) return DataCommand(terminal, o.directory, o.data, check->parsed());
+  if (infer->parsed()) return DataInferCommand(terminal, o.data.csv);
+  if (exclude->parsed()) return DataExcludeCommand(terminal, o.directory, o.data.name, o.ids);
+  if (remove->parsed()) return DataRemoveCommand(terminal, o.directory, o.data.name);
   if (data_list->parsed()) return DataListCommand(terminal, o.directory);
   if (roster_show->parsed()) return RosterShowCommand(terminal, o.directory);
   if (roster_sign->parsed()) return RosterSignCommand(terminal, o.directory, o.officer, o.yes);

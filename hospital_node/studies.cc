@@ -246,6 +246,7 @@ void NodeCore::OnComputed(const ComputeJob& job, const std::any& result) {
   Participant* participant = Find(job.study);
   if (participant == nullptr || !participant->OnJob(job.context, sealed, Here())) return;
   if (sealed) {
+    ++contributions_;
     Log(sealed->not_finite() > 0 ? LogLevel::kWarning : LogLevel::kInfo, "sealed",
         {{"study", job.study.Hex()},
          {"bytes", std::to_string(sealed->vector().bytes)},

@@ -2,6 +2,7 @@
 #include "hospital_node/workbench.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -233,7 +234,7 @@ void Extend(const Design& more, Design* all) {
 Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preprocessing& preprocessing) {
   const Schema schema = TRY(SchemaOf(spec));
   TRY(FitsPlan(plan, schema, spec.name));
-  const Table table = TRY(ReadTable(spec.folder, schema));
+  const Table table = TRY(ReadTable(spec.folder, schema, {.excluded = &spec.excluded}));
   const Rows rows = TRY(SplitRows(plan, table));
   return MakeSite(plan, table, rows, ForSite(plan, table, rows, preprocessing));
 }
@@ -245,7 +246,8 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
   fresh->schema = TRY(SchemaOf(spec));
   const std::vector<std::string> files = TRY(SourceFiles(spec.folder, fresh->schema));
   fresh->marks = TRY(MarksOf(files));
-  const std::string key = spec.folder + '\0' + spec.schema + '\0' + spec.sha256;
+  const std::string key =
+      spec.folder + '\0' + spec.schema + '\0' + spec.sha256 + '\0' + fmt::format("{}", fmt::join(spec.excluded, " "));
   {
     const std::lock_guard lock(mutex_);
     const auto found = cache_.find(key);
@@ -259,7 +261,7 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
                     "consilium-node data add DIR {0} --csv {1} --schema FILE",
                     spec.name, spec.folder));
   }
-  fresh->table = TRY(ReadTable(spec.folder, fresh->schema));
+  fresh->table = TRY(ReadTable(spec.folder, fresh->schema, {.excluded = &spec.excluded}));
   const std::lock_guard lock(mutex_);
   if (cache_.size() >= kCachedDataSets) cache_.clear();
   cache_[key] = fresh;
@@ -277,7 +279,8 @@ Result<Value> FileWorkbench::Check(const DataSetSpec& spec) const {
     const Schema schema = TRY(SchemaOf(spec));
     const std::vector<std::string> sources = TRY(SourceFiles(spec.folder, schema));
     const std::string content = TRY(ContentOf(sources));
-    const Table table = TRY(ReadTable(spec.folder, schema, {.show_values = true, .maximum_problems = kListedProblems}));
+    const ReadOptions options{.show_values = true, .maximum_problems = kListedProblems, .excluded = &spec.excluded};
+    const Table table = TRY(ReadTable(spec.folder, schema, options));
     Value files{Value::Array{}}, columns{Value::Array{}};
     for (const std::string& file : table.files) files.Push(file);
     for (const Series& series : table.series) columns.Push(ColumnReport(series));

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "common/base/log.h"
+#include "common/base/supervisor.h"
 #include "common/transport/socket.h"
 #include "common/turn/reply.h"
 
@@ -118,6 +119,8 @@ struct Loop::Impl {
 
   std::deque<Event> pending;  // Events beyond one turn's limit.
   std::optional<Instant> next_turn;
+  const std::optional<Duration> watchdog = WatchdogPeriod();
+  Instant next_sign = BootClock::now();  // Of life, to the service manager.
 
   explicit Impl(LoopOptions given) : options(std::move(given)) {
     CHECK(options.core != nullptr && options.storage != nullptr && options.blobs != nullptr && wake >= 0);
@@ -140,6 +143,7 @@ struct Loop::Impl {
     if (options.link != nullptr) {
       if (const auto deadline = options.link->NextDeadline()) until = until ? std::min(*until, *deadline) : *deadline;
     }
+    if (watchdog) until = until ? std::min(*until, next_sign) : next_sign;
     if (!until) return -1;
     const Duration left = *until - BootClock::now();
     if (left <= Duration::zero()) return 0;
@@ -206,8 +210,15 @@ struct Loop::Impl {
     for (const Disconnect& one : result.disconnects) options.link->Disconnect(one.peer, one.reason);
   }
 
+  void SignOfLife() {
+    if (!watchdog || BootClock::now() < next_sign) return;
+    NotifySupervisor("WATCHDOG=1");
+    next_sign = BootClock::now() + *watchdog;
+  }
+
   Status TurnUntilStopped() {
     for (bool first = true; !stop; first = false) {
+      SignOfLife();
       if (!first) {
         Wait();
         Collect();
@@ -219,12 +230,14 @@ struct Loop::Impl {
       next_turn = result.wake;
       const bool last = result.stop;
       CarryOut(std::move(result));
+      if (first) NotifySupervisor("READY=1");
       if (last) break;
     }
     return {};
   }
 
   void End() {
+    NotifySupervisor("STOPPING=1");
     workers->Cancel();
     std::map<std::uint64_t, std::function<void(Reply)>> left;
     {

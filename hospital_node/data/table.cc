@@ -12,6 +12,7 @@
 #include <set>
 
 #include "common/base/check.h"
+#include "common/crypto/hash.h"
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/csv.h"
 
@@ -119,6 +120,10 @@ class TableReader {
           "{}:{}: {} fields where {} are expected; is a delimiter missing, or a field with '{}' not quoted?",
           csv.path(), csv.line(), fields.size(), positions.width, schema_.delimiter));
     }
+    if (schema_.patient_id != "row" && options_.excluded != nullptr && !options_.excluded->empty() &&
+        options_.excluded->contains(PatientMark(Trim(fields[positions.patient])))) {
+      return {};
+    }
     if (table_.rows() == kMaxRows)
       return Fail(Code::kInvalid,
                   fmt::format("{}:{}: more than {} rows in one data set", csv.path(), csv.line(), kMaxRows));
@@ -209,6 +214,8 @@ class TableReader {
 };
 
 }  // namespace
+
+std::string PatientMark(std::string_view id) { return Fields("consilium/patient").AddText(id).Hash().Hex(); }
 
 bool Series::MissingAt(std::size_t row) const {
   return column.type == Column::Type::kCategory ? levels[row] < 0 : std::isnan(numbers[row]);

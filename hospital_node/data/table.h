@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,12 @@ struct ReadOptions {
   // The offending value is named: only for the hospital's own terminal. Otherwise its class is ("text", "a number
   // above the range"), so that the message may reach a log.
   bool show_values = false;
-  std::size_t maximum_problems = 1;  // How many faulty lines a message lists before reading stops.
+  std::size_t maximum_problems = 1;                 // How many faulty lines a message lists before reading stops.
+  const std::set<std::string>* excluded = nullptr;  // Marks of patients whose rows are skipped.
 };
+
+// A patient's id as the node keeps it when the patient withdrew: a hash, so that its database names nobody.
+std::string PatientMark(std::string_view id);
 
 // `folder` is a directory, whose regular files matching the schema's pattern are taken in name order, or one file.
 Result<std::vector<std::string>> SourceFiles(const std::string& folder, const Schema& schema);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "common/plan/plan.h"
@@ -16,6 +17,8 @@ struct DataSetSpec {  // What `data add` registers; kept in the node's state.
   std::string folder;       // Absolute; the files that match the schema's pattern are read together, in name order.
   std::string schema;       // TOML text.
   std::string sha256 = {};  // Of the files' contents when they were registered (hex); "": as they are.
+  // Patients who withdrew, as PatientMark has them: their rows are read as if they were not there.
+  std::set<std::string> excluded = {};
 };
 
 class Workbench {

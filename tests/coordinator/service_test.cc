@@ -56,6 +56,32 @@ TEST_F(ServiceTest, InvitingAnewReplacesWhatWasNeverConfirmed) {
   EXPECT_EQ(Invite("hospital-a", 80), 409) << "a member is never replaced";
 }
 
+// ---- metrics ----
+
+TEST_F(ServiceTest, MetricsAndHealthNeedNoTokenAndNothingElseDoesWithout) {
+  const auto get = [this](const std::string& path) {
+    RequestReceived request;
+    request.id = ++requests_;
+    request.method = "GET";
+    request.path = path;
+    Turn({request});
+    return std::pair(replies_[request.id].status, std::string(Text(replies_[request.id].body)));
+  };
+  EXPECT_EQ(get("/healthz").first, 200);
+  EXPECT_EQ(get("/readyz").first, 200);
+  EXPECT_EQ(get("/v1/status").first, 401);
+  Greet(1);
+  Submit(DescribePlan("one", 16));
+  Turn({FrameReceived{Peer(1), ToBytes(View("garbage"))}});
+  const auto [status, text] = get("/metrics");
+  EXPECT_EQ(status, 200);
+  for (const char* line : {"# TYPE consilium_hospitals gauge\nconsilium_hospitals 3\n",
+                           "consilium_studies{phase=\"awaiting consent\"} 1\n", "consilium_refused_peers_total 1\n",
+                           "# TYPE consilium_answers_total counter\nconsilium_answers_total 0\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+}
+
 // ---- blobs ----
 
 TEST_F(ServiceTest, WhatACrashLeftBehindIsDroppedAtTheStart) {

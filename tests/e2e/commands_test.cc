@@ -237,5 +237,36 @@ TEST(Commands, WhatCannotBeWrittenIsNotDone) {
   EXPECT_NE(full->err.find("No space left"), std::string::npos) << full->err;
 }
 
+TEST(Commands, PatientsWhoWithdrewAreOutFromTheNextAttempt) {
+  Federation federation;
+  federation.StartAll();
+  const Value before = federation.NodeJson(0, {"data", "list", "DIR"})["datasets"].AsArray()[0];
+  const std::string name = before["name"].AsString();
+  // The second line of the first hospital's table; its patient id stands in front.
+  const fs::path folder = before["folder"].AsString();
+  const std::string csv = ReadText(fs::directory_iterator(folder)->path());
+  const std::size_t line = csv.find('\n') + 1;
+  const std::string id = csv.substr(line, csv.find(',', line) - line);
+  const ProgramOutput excluded = federation.Node(0, {"data", "exclude", "DIR", name}, id + "\n");
+  ASSERT_EQ(excluded.status, 0) << excluded.err;
+  const Value after = federation.NodeJson(0, {"data", "list", "DIR"})["datasets"].AsArray()[0];
+  EXPECT_EQ(after["patients"].AsInteger(), before["patients"].AsInteger() - 1);
+  EXPECT_EQ(after["excluded"].AsInteger(), 1);
+  EXPECT_EQ(federation.Node(0, {"data", "exclude", "DIR", name}, id + "\n").status, 2) << "nobody new";
+  for (const auto& entry : fs::directory_iterator(federation.node(0)))
+    EXPECT_TRUE(!entry.is_regular_file() || ReadText(entry.path()).find(id) == std::string::npos) << entry.path();
+
+  const std::string study = federation.Submit({.describe = true});
+  federation.ApproveAll(study);
+  const Value end = federation.WaitEnd(study);
+  EXPECT_EQ(end["phase"].AsString(), "complete");
+  std::int64_t patients = 0;
+  for (int i = 0; i < kHospitals; ++i)
+    patients += federation.NodeJson(i, {"data", "list", "DIR"})["datasets"].AsArray()[0]["patients"].AsInteger();
+  EXPECT_EQ(end["results"]["describe"]["patients"].AsInteger(), patients);
+  EXPECT_EQ(federation.Node(0, {"data", "remove", "DIR", name}).status, 0);
+  EXPECT_EQ(federation.Node(0, {"data", "remove", "DIR", name}).status, 5);
+}
+
 }  // namespace
 }  // namespace consilium::e2e

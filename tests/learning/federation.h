@@ -10,32 +10,11 @@
 #include "common/algorithms/algorithm.h"
 #include "common/privacy/encode.h"
 #include "hospital_node/workbench.h"
+#include "tests/data/scratch.h"
 
 namespace consilium::testing {
 
 namespace fs = std::filesystem;
-
-// A folder for one test, removed with it.
-class Scratch {
- public:
-  Scratch() {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ = fs::path(::testing::TempDir()) /
-            (std::string(info->test_suite_name()) + "-" + info->name() + "-" + std::to_string(::getpid()));
-    fs::create_directories(path_);
-  }
-  ~Scratch() { fs::remove_all(path_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-  void Write(const std::string& name, std::string_view text) const {
-    fs::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << text;
-  }
-
- private:
-  fs::path path_;
-};
 
 inline std::string FileText(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

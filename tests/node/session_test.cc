@@ -47,6 +47,21 @@ TEST_F(Session, AnotherFederationsRosterIsNotTrusted) {
   EXPECT_TRUE(AuditEvents().empty());
 }
 
+TEST_F(Session, MetricsAndReadinessSayHowTheNodeIs) {
+  int status = 0;
+  EXPECT_EQ(Ask("GET", "/healthz", {}, &status).AsString(), "ok\n");
+  Ask("GET", "/readyz", {}, &status);
+  EXPECT_EQ(status, 503) << "no session yet";
+  Greet();
+  Ask("GET", "/readyz", {}, &status);
+  EXPECT_EQ(status, 200);
+  const std::string text = Ask("GET", "/metrics", {}, &status).AsString();
+  for (const char* line : {"consilium_node_connected 1\n", "consilium_node_studies{consent=\"approved\"} 0\n",
+                           "# TYPE consilium_node_contributions_total counter\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+}
+
 TEST_F(Session, KeysOfAnotherHospitalAreNotRun) {
   Greet();
   const auto start = [this](const char* name, std::uint8_t identity) {
