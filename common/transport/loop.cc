@@ -237,7 +237,7 @@ struct Loop::Impl {
   }
 
   void End() {
-    NotifySupervisor("STOPPING=1");
+    if (stop) NotifySupervisor("STOPPING=1");  // A core that ends its own life may be followed by another one.
     workers->Cancel();
     std::map<std::uint64_t, std::function<void(Reply)>> left;
     {
