@@ -324,6 +324,7 @@ int StudyDownloadCommand(const Context& context, const std::string& study, const
   std::string text;
   for (const auto& [name, path] : {std::pair("model", files->model),
                                    {"report", files->report},
+                                   {"html", files->html},
                                    {"audit", files->audit},
                                    {"results", files->results}}) {
     document.Set(name, path.empty() ? Value() : Value(path));

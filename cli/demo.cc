@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/demo_report.h"
+#include "cli/html_report.h"
 #include "cli/local_federation.h"
 #include "cli/watch.h"
 #include "common/base/files.h"
@@ -111,6 +112,7 @@ class Demo {
     TRY(Gather(federation, cohort, study, &figures));
     TRY(federation.Stop());
     TRY(ComparePooled(federation, cohort, train, study, &figures));
+    TRY(WriteFileAtomic(figures.files.html, View(HtmlReport(figures.study, Comparison(figures)))));
     figures.seconds = std::chrono::duration<double>(BootClock::now() - begin).count();
     return figures;
   }
@@ -199,7 +201,7 @@ int DemoCommand(const Context& context, const DemoOptions& options) {
   context.terminal.Say(DemoTable(*figures));
   context.terminal.Say(fmt::format(
       "Per-hospital figures never leave a hospital. The demo could gather them because it owns all the directories.\n"
-      "{}\n\nIn {}: model.safetensors, report.md, results.json, audit.jsonl, describe/, data/, logs/\n"
+      "{}\n\nIn {}: model.safetensors, report.html, report.md, results.json, audit.jsonl, describe/, data/, logs/\n"
       "Verify the log: consilium audit verify {}",
       figures->study["warning"].AsString(), demo.out().string(), figures->files.audit));
   return 0;

@@ -65,6 +65,20 @@ std::string DemoTable(const DemoFigures& figures) {
   return out;
 }
 
+Value Comparison(const DemoFigures& figures) {
+  Value out = Value(Value::Array());
+  for (std::size_t i = 0; i < figures.hospitals.size(); ++i) {
+    const Value& own = figures.own[i];
+    out.Push(Value()
+                 .Set("name", figures.hospitals[i])
+                 .Set("patients", own["patients"])
+                 .Set("local", own["local"]["auroc"])
+                 .Set("federated", own["federated"]["auroc"])
+                 .Set("pooled", figures.pooled["hospitals"].AsArray().at(i)["pooled"]["auroc"]));
+  }
+  return out;
+}
+
 Value DemoJson(const DemoFigures& figures) {
   const Value& s = figures.study;
   Value hospitals = Value(Value::Array());

@@ -18,6 +18,7 @@ struct DemoFigures {
 };
 
 std::string DemoTable(const DemoFigures& figures);
+Value Comparison(const DemoFigures& figures);  // As HtmlReport takes it.
 Value DemoJson(const DemoFigures& figures);
 
 }  // namespace consilium::cli

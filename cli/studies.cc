@@ -1,5 +1,7 @@
 #include "cli/studies.h"
 
+#include "cli/html_report.h"
+
 #include <fmt/format.h>
 
 #include <thread>
@@ -111,6 +113,8 @@ Result<Files> Download(const Api& api, const std::string& study, const fs::path&
   files.audit = TRY(Fetch(api, "/v1/audit/export?study=" + state["study"].AsString(), directory / "audit.jsonl"));
   files.results = (directory / "results.json").string();
   TRY(WriteFileAtomic(files.results, View(PrettyJson(state) + "\n")));
+  files.html = (directory / "report.html").string();
+  TRY(WriteFileAtomic(files.html, View(HtmlReport(state, {}))));
   return files;
 }
 

@@ -30,7 +30,7 @@ Result<Value> Follow(const Api& api, const std::string& study, Duration interval
 
 // What `download` left; "" where the study has none.
 struct Files {
-  std::string model, report, audit, results;
+  std::string model, report, html, audit, results;
 };
 Result<Files> Download(const Api& api, const std::string& study, const std::filesystem::path& directory);
 

@@ -128,6 +128,6 @@ class CoordinatorCore final : public Service {
 };
 
 // The study's report for people (report.cc).
-std::string Report(const Study& study, const Roster& roster);
+std::string Report(const Study& study, const RosterChain& chain);
 
 }  // namespace consilium::coordinator

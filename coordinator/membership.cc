@@ -62,6 +62,9 @@ Result<Value> CoordinatorCore::PostInvitation(const RequestReceived& request) {
     result_.transaction.emplace_back(EraseState{"enrolment", name});
     Audit(Value().Set("event", "enrolment_dropped").Set("hospital", name));
   }
+  // A proposal to take in the keys that were never confirmed is void with them.
+  const auto proposed = draft_ ? ParseRoster(draft_->roster) : Result<Roster>(Roster{});
+  if (proposed && proposed->ByName(name) != nullptr) TRY(WithdrawDraft());
   Invitation invitation{name, key, now_.wall_ms + seconds * 1000, false};
   Value value;
   value.Set("key", key.Hex()).Set("expires_ms", invitation.expires_ms).Set("spent", false);

@@ -217,7 +217,7 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
   }
   if (request.method == "GET" && what.empty()) return JsonReply(request.id, ToValue(*study, true));
   if (request.method == "GET" && what == "report") {
-    return TextReply(request.id, "text/markdown", Report(*study, chain_.current()));
+    return TextReply(request.id, "text/markdown", Report(*study, chain_));
   }
   if (request.method == "GET" && what == "model") {
     std::optional<Bytes> file = study->record().releases > 0 ? study->algorithm().ModelFile() : std::nullopt;

@@ -416,7 +416,7 @@ Result<Value> NodeCore::GetResults(const RequestReceived& request) {
     row.Set("study", id.Hex()).Set("name", participant.plan().name).Set("warning", Warning(participant.plan()));
     list.Push(row.Set("results", TRY(ParseJson(Text(participant.record().results)))));
   }
-  return Value().Set("results", std::move(list));
+  return Value().Set("results", std::move(list)).Set("notice", chain_ ? DemoNotice(*chain_) : "");
 }
 
 Value NodeCore::GetBudget() const {
@@ -430,6 +430,7 @@ Value NodeCore::GetBudget() const {
   }
   Value out;
   out.Set("rows", ledger_.head().seq).Set("head", ledger_.head().hash.Hex());
+  out.Set("notice", chain_ ? DemoNotice(*chain_) : "");
   return out.Set("studies", std::move(studies));
 }
 

@@ -266,7 +266,7 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
   const std::string query = study.empty() ? "" : "?study=" + UrlEncode(study);
   return Run(terminal, Ask(directory, "GET", "/v1/results" + query), [](const Value& answer) {
     if (answer["results"].AsArray().empty()) return std::string("no finished study has results here yet");
-    std::string out;
+    std::string out = Notice(answer);
     for (const Value& entry : answer["results"].AsArray()) {
       const Value& results = entry["results"];
       out += fmt::format("{} {}: {} patients, {} held out for testing\n", Short(entry["study"]), Text(entry["name"]),
@@ -286,8 +286,8 @@ int BudgetCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]),
                        Number(study["committed"]), Number(study["released"])});
     }
-    return fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]), Text(answer["head"]),
-                       FormatTable(table), Warnings(answer["studies"]));
+    return Notice(answer) + fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]),
+                                        Text(answer["head"]), FormatTable(table), Warnings(answer["studies"]));
   });
 }
 

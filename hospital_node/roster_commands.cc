@@ -23,6 +23,10 @@ struct Held {
 Result<Held> Hold(const std::string& directory) {
   Held held;
   held.view = TRY(Ask(directory, "GET", "/v1/roster"));
+  if (!held.view["federation"].IsString()) {
+    return Fail(Code::kNotFound,
+                "this node has no roster yet; it comes with the first connection: consilium-node run " + directory);
+  }
   const Bytes bytes = TRY(FromBase64(held.view["roster"].AsString()));
   held.roster = TRY(ParseRoster(bytes));
   held.hash = Blake2b(bytes);

@@ -221,6 +221,18 @@ TEST_F(Membership, AFourthHospitalIsConfirmedByTheOthersOfficers) {
   EXPECT_TRUE(Audited("confirmed"));
 }
 
+TEST_F(Membership, InvitingAnewVoidsTheProposalOfKeysThatWereNeverConfirmed) {
+  ASSERT_EQ(Invite("hospital-x", 60), 200);
+  Turn({FrameReceived{TestTransport(60), Enrolment("hospital-x", 60, 61, 62, 63)}});  // Somebody else's keys, say.
+  GreetAll();
+  const Bytes roster = Propose("add", "hospital-x");
+  Sign(1, roster);
+  ASSERT_EQ(Invite("hospital-x", 70), 200);
+  Sign(2, roster);
+  EXPECT_EQ(Seq(), 3);
+  EXPECT_TRUE(Body()["proposal"].IsNull());
+}
+
 // ---- keys ----
 
 TEST_F(Membership, AnExpiredKeyIsRefusedAndServesAgainWhenTheOfficersSayso) {

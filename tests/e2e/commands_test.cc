@@ -167,6 +167,12 @@ TEST(Commands, TheDemoLeavesEverythingAndStopsEverything) {
   }
   for (const char* file : {"model", "report", "audit"})
     EXPECT_TRUE(fs::exists((*document)["files"][file].AsString())) << file;
+  const std::string html = ReadText(out / "report.html");
+  for (const char* part :
+       {"NO DIFFERENTIAL PRIVACY", "Learning curve", "ROC over", "Calibration", "<td>hospital-c</td>"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  for (const char* part : {"<script", "http://", "https://", "src="})
+    EXPECT_EQ(html.find(part), std::string::npos) << part;
   EXPECT_TRUE(fs::exists(out / "logs" / "coordinator.log"));
   EXPECT_FALSE(fs::exists(out / "state")) << "keys and databases are kept only with --keep";
 }
