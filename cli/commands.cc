@@ -6,7 +6,6 @@
 #include <atomic>
 #include <csignal>
 #include <ctime>
-#include <iostream>
 #include <thread>
 
 #include "cli/federation.h"
@@ -55,8 +54,14 @@ int Run(const Context& context, const Ask& ask, const Show& show) {
 
 std::string StudyPath(const std::string& study) { return "/v1/studies/" + UrlEncode(study); }
 
+// That one officer alone decides, where it is so.
+std::string Notice(const Value& answer) {
+  const std::string notice = Cell(answer["notice"]);
+  return notice.empty() ? notice : notice + "\n";
+}
+
 std::string StudyText(const Value& s) {
-  std::string out;
+  std::string out = Notice(s);
   if (!s["warning"].AsString().empty()) out += PrintableLines(s["warning"].AsString()) + "\n\n";
   if (!s["trouble"].AsString().empty()) out += Cell(s["trouble"]) + "\n\n";
   out += fmt::format("{} ({}), study {}\n{}{}, {} of {} answers, {} attempts, {:.1f} s\npurpose: {}\nresearcher: {}\n",
@@ -83,14 +88,6 @@ std::string StudyText(const Value& s) {
   }
   if (s.Has("model_sha256")) out += "model SHA-256: " + Cell(s["model_sha256"]) + "\n";
   return out;
-}
-
-// On the terminal, whatever stdout is.
-bool AskYes(const Terminal& terminal, const std::string& question) {
-  terminal.Note(question + " [y/N]");
-  std::string line;
-  std::getline(std::cin, line);
-  return line == "y" || line == "Y" || line == "yes";
 }
 
 }  // namespace
@@ -138,8 +135,8 @@ int StatusCommand(const Context& context) {
       context, [](const Api& api) { return api.Get("/v1/status"); },
       [](const Value& s) {
         return fmt::format(
-            "{}: {} of {} hospitals online, {} of {} studies running; hospitals dial {}; roster {}; version {}",
-            Cell(s["federation"]), Number(s["hospitals"]["online"]), Number(s["hospitals"]["members"]),
+            "{}{}: {} of {} hospitals online, {} of {} studies running; hospitals dial {}; roster {}; version {}",
+            Notice(s), Cell(s["federation"]), Number(s["hospitals"]["online"]), Number(s["hospitals"]["members"]),
             Number(s["studies"]["running"]), Number(s["studies"]["total"]), Cell(s["endpoint"]),
             Number(s["roster"]["seq"]), Cell(s["build"]));
       });
@@ -171,30 +168,67 @@ int HospitalListCommand(const Context& context) {
           table.push_back({Number(h["number"]), Cell(h["name"]), Cell(h["state"]), h["online"].AsBool() ? "yes" : "no",
                            Cell(h["phase"]), Date(h["last_seen_ms"]), Cell(h["fingerprint"])});
         }
-        return FormatTable(table);
+        return Notice(answer) + FormatTable(table);
       });
 }
 
-int HospitalConfirmCommand(const Context& context, const std::string& name, bool yes) {
+namespace {
+
+// Shows a proposed roster, signs it where the founding officer decides, and says who else must.
+int Propose(const Context& context, const Change& change, bool yes, const std::string& question,
+            const std::string& declined, const std::string& done) {
   const auto answer = [&]() -> Result<Value> {
     const Login login = TRY(LoadLogin(context.coordinator));
     const Api api = TRY(Api::Open(login));
-    const IdentityKey officer = TRY(LoadOfficerKey(login.officer_key));
-    const Proposal proposal = TRY(ProposeRoster(api, name));
-    if (!context.terminal.json() || !yes)
-      context.terminal.Note(fmt::format("{}'s fingerprint:\n\n    {}\n", Printable(proposal.name), proposal.words));
-    if (!yes && !AskYes(context.terminal, "Does the hospital read out the same eight words?")) {
-      return Fail(Code::kRefused,
-                  "not confirmed; nothing was signed. If the words differ, somebody else answered: invite anew");
-    }
-    Value signed_roster = TRY(SignProposal(api, proposal, officer));
+    const Proposal proposal = TRY(ProposeRoster(api, change));
+    std::optional<IdentityKey> officer;
+    if (proposal.founder) officer = TRY(LoadOfficerKey(login.officer_key));
+    if (!context.terminal.json() || !yes) context.terminal.Note(proposal.text);
+    if (!yes && !context.terminal.AskYes(question)) return Fail(Code::kRefused, declined);
+    Value signed_roster = TRY(SignProposal(api, proposal, officer ? &*officer : nullptr));
     return signed_roster.Set("name", proposal.name).Set("fingerprint", proposal.words);
   }();
   if (!answer) return context.terminal.Fail(answer.error());
   context.terminal.Document(*answer);
-  context.terminal.Say(
-      fmt::format("{} is a member; roster {} is signed.", Cell((*answer)["name"]), Number((*answer)["seq"])));
+  const std::string seq = Number((*answer)["seq"]);
+  if ((*answer)["complete"].AsBool()) {
+    context.terminal.Say(fmt::format("{} {}; roster {} is signed.", Cell((*answer)["name"]), done, seq));
+  } else {
+    context.terminal.Say(
+        fmt::format("Roster {} is proposed. Still needed: {}. They type: consilium-node roster sign DIR\nFollow it: "
+                    "consilium roster show",
+                    seq, Cell((*answer)["missing"])));
+  }
   return 0;
+}
+
+}  // namespace
+
+int HospitalConfirmCommand(const Context& context, const std::vector<std::string>& names, int valid_days, bool yes) {
+  return Propose(context, {.add = names, .revoke = "", .valid_days = valid_days}, yes,
+                 names.size() == 1 ? "Does the hospital read out the same eight words?"
+                                   : "Does each hospital read out the same eight words?",
+                 "not confirmed; nothing was signed. If the words differ, somebody else answered: invite anew",
+                 names.size() == 1 ? "is a member" : "are members");
+}
+
+int HospitalRevokeCommand(const Context& context, const std::string& name, bool yes) {
+  return Propose(context, {.add = {}, .revoke = name, .valid_days = 0}, yes,
+                 "Revocation is for good: its session closes at once and no study asks it again. Revoke it?",
+                 "not revoked; nothing was signed", "is revoked");
+}
+
+int RosterShowCommand(const Context& context) {
+  return Run(context, [](const Api& api) { return api.Get("/v1/roster"); }, RosterText);
+}
+
+int RosterWithdrawCommand(const Context& context) {
+  return Run(
+      context, [](const Api& api) { return api.Post("/v1/roster/withdraw"); },
+      [](const Value& answer) {
+        return fmt::format("The proposed roster {} is withdrawn; its signatures are void.",
+                           answer["hash"].AsString().substr(0, 12));
+      });
 }
 
 int StudyCheckCommand(const Context& context, const std::string& path) {
@@ -242,7 +276,7 @@ int StudyListCommand(const Context& context) {
                            fmt::format("{}/{}", Number(s["releases"]), Number(s["total_releases"])),
                            Date(s["submitted_ms"]), Cell(s["warning"])});
         }
-        return FormatTable(table);
+        return Notice(answer) + FormatTable(table);
       });
 }
 

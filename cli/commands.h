@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "common/settings/terminal.h"
 
@@ -18,7 +19,12 @@ int LoginCommand(const Context& context, const std::string& url, const std::stri
 int StatusCommand(const Context& context);
 int InviteCommand(const Context& context, const std::string& name, int hours);
 int HospitalListCommand(const Context& context);
-int HospitalConfirmCommand(const Context& context, const std::string& name, bool yes);
+// Where the founding officer decides, signed at once; otherwise proposed to the hospitals' officers. `valid_days`: how
+// long the keys serve, also of a member; 0: without end.
+int HospitalConfirmCommand(const Context& context, const std::vector<std::string>& names, int valid_days, bool yes);
+int HospitalRevokeCommand(const Context& context, const std::string& name, bool yes);
+int RosterShowCommand(const Context& context);
+int RosterWithdrawCommand(const Context& context);
 
 int StudyCheckCommand(const Context& context, const std::string& plan);
 int StudySubmitCommand(const Context& context, const std::string& plan);

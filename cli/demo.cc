@@ -130,6 +130,8 @@ class Demo {
     terminal_.Say(
         fmt::format("A coordinator and {} hospitals run here as processes of their own, over encrypted sockets:\n\n{}",
                     cohort.hospitals.size(), FormatTable(rows)));
+    const auto status = federation.api().Get("/v1/status");
+    if (status && !(*status)["notice"].AsString().empty()) terminal_.Say(Printable((*status)["notice"].AsString()));
   }
 
   Result<Value> RunStudy(LocalFederation* federation, const Plan& plan) {

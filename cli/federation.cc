@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "common/settings/terminal.h"
+
 namespace consilium::cli {
 
 Result<Secret> Invite(const Api& api, const std::string& name, Duration valid) {
@@ -24,19 +26,31 @@ Result<Secret> Invite(const Api& api, const std::string& name, Duration valid) {
   return FormatToken(token);
 }
 
-Result<Proposal> ProposeRoster(const Api& api, const std::string& name) {
-  const Value answer = TRY(api.Get("/v1/roster/next?add=" + UrlEncode(name)));
+Result<Proposal> ProposeRoster(const Api& api, const Change& change) {
+  std::string query = change.revoke.empty() ? "" : "&revoke=" + UrlEncode(change.revoke);
+  for (const std::string& name : change.add) query += (query.empty() ? "&add=" : ",") + UrlEncode(name);
+  if (change.valid_days > 0) query += fmt::format("&valid_days={}", change.valid_days);
+  const Value answer = TRY(api.Get("/v1/roster/next?" + query.substr(1)));
   Proposal proposal;
   proposal.roster = TRY(FromBase64(answer["roster"].AsString()));
+  proposal.founder = answer["founder"].AsBool();
   const Roster roster = TRY(ParseRoster(proposal.roster));
-  // The last member is the added one; what is shown to the officer comes from the very bytes that are signed.
-  if (roster.members.empty() || roster.members.back().name != answer["name"].AsString()) {
-    return Fail(Code::kProtocol,
-                fmt::format("the coordinator proposes a roster that does not add {}; nothing was signed", name));
+  // What is shown to the officer of the hospital itself comes from the very bytes that are signed.
+  std::vector<std::string> names = change.add;
+  if (!change.revoke.empty()) names.push_back(change.revoke);
+  for (const std::string& name : names) {
+    const Member* member = roster.ByName(name);
+    if (member == nullptr || member->revoked != (name == change.revoke)) {
+      return Fail(
+          Code::kProtocol,
+          fmt::format("the coordinator proposes a roster that is not what was asked for {}; nothing was signed", name));
+    }
+    const std::string words = Fingerprint(member->identity, member->transport);
+    proposal.name += (proposal.name.empty() ? "" : ", ") + name;
+    proposal.words += (proposal.words.empty() ? "" : ", ") + words;
+    proposal.text += fmt::format("{}'s fingerprint:\n\n    {}\n\n", Printable(name), words);
   }
-  const Member& added = roster.members.back();
-  proposal.name = added.name;
-  proposal.words = Fingerprint(added.identity, added.transport);
+  for (const Value& line : answer["changes"].AsArray()) proposal.text += Printable(line.AsString()) + "\n";
   for (const Value& entry : answer["membership"].AsArray()) {
     proposal.membership.push_back({TRY(VerifyKey::FromHexText(entry["key"].AsString())),
                                    TRY(Signature::FromHexText(entry["signature"].AsString()))});
@@ -44,16 +58,18 @@ Result<Proposal> ProposeRoster(const Api& api, const std::string& name) {
   return proposal;
 }
 
-Result<Value> SignProposal(const Api& api, const Proposal& proposal, const IdentityKey& officer) {
+Result<Value> SignProposal(const Api& api, const Proposal& proposal, const IdentityKey* officer) {
   const Roster roster = TRY(ParseRoster(proposal.roster));
-  if (roster.founder != officer.verify_key()) {
-    return Fail(Code::kRefused,
-                fmt::format("the stored officer key is not the officer of {}; log in again with --officer-key of that "
-                            "federation's officer",
-                            roster.federation));
+  std::vector<RosterSignature> signatures = proposal.membership;
+  if (officer != nullptr) {
+    if (roster.founder != officer->verify_key()) {
+      return Fail(Code::kRefused,
+                  fmt::format("the stored officer key is not the officer of {}; log in again with --officer-key of "
+                              "that federation's officer",
+                              roster.federation));
+    }
+    signatures.push_back(SignRoster(proposal.roster, *officer));
   }
-  std::vector<RosterSignature> signatures = {SignRoster(proposal.roster, officer)};
-  signatures.insert(signatures.end(), proposal.membership.begin(), proposal.membership.end());
   Value list = Value(Value::Array());
   for (const RosterSignature& s : signatures)
     list.Push(Value().Set("key", s.key.Hex()).Set("signature", s.signature.Hex()));

@@ -242,6 +242,7 @@ std::string HtmlReport(const Value& study, const Value& comparison) {
       "content=\"width=device-width\"><title>{0}</title><style>{1}</style></head><body>\n<h1>{0}</h1>\n<p>{2}</p>\n",
       Text(study["name"]), kStyle, Text(study["purpose"]));
   if (!study["warning"].AsString().empty()) out += fmt::format("<p class=\"warning\">{}</p>\n", Text(study["warning"]));
+  if (!study["notice"].AsString().empty()) out += fmt::format("<p class=\"warning\">{}</p>\n", Text(study["notice"]));
   const std::string reason = study["reason"].AsString().empty() ? "" : ": " + Text(study["reason"]);
   out += fmt::format(
       "<table>\n<tr><th>study</th><td><code>{}</code></td></tr>\n<tr><th>researcher</th><td>{}</td></tr>\n"

@@ -111,10 +111,13 @@ Status LocalFederation::AddHospitals(const Cohort& cohort) {
         .argv = {node, "join", NodeDirectory(name)}, .input = tokens[name], .out = {}, .err = {}, .environment = {}};
   }));
   const IdentityKey officer = TRY(LoadOfficerKey(coordinator::OfficerKeyFile(state_ / "coordinator")));
+  // All in one roster: the founding officer decides alone only until three hospitals have officers.
+  const Proposal proposal = TRY(ProposeRoster(*api_, {.add = names_, .revoke = "", .valid_days = 0}));
+  TRY(SignProposal(*api_, proposal, &officer));
+  const Roster roster = TRY(ParseRoster(proposal.roster));
   for (const std::string& name : names_) {
-    const Proposal proposal = TRY(ProposeRoster(*api_, name));
-    words_.push_back(proposal.words);
-    TRY(SignProposal(*api_, proposal, officer));
+    const Member* member = roster.ByName(name);
+    words_.push_back(Fingerprint(member->identity, member->transport));
   }
   for (const std::string& name : names_) TRY(StartDaemon(name, "consilium-node", NodeDirectory(name)));
   TRY(WaitUntil("every node's start", [&] {

@@ -11,9 +11,10 @@ namespace {
 
 struct Options {
   bool json = false, yes = false;
+  std::vector<std::string> names;
   std::string coordinator, url, token_file, officer_key, name, plan, study, out, path;
   std::string privacy = "none";
-  int hours = 72;
+  int hours = 72, valid_days = 0;
   DemoOptions demo;
 };
 
@@ -35,8 +36,8 @@ CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const
 }
 
 struct Commands {
-  CLI::App *login, *status, *invite, *list, *confirm, *check, *submit, *studies, *show, *watch, *logs, *pause, *resume,
-      *abort, *download, *verify, *demo;
+  CLI::App *login, *status, *invite, *list, *confirm, *revoke, *roster_show, *roster_withdraw, *check, *submit,
+      *studies, *show, *watch, *logs, *pause, *resume, *abort, *download, *verify, *demo;
 };
 
 void AddFederation(CLI::App* app, Options* o, Commands* c) {
@@ -55,8 +56,21 @@ void AddFederation(CLI::App* app, Options* o, Commands* c) {
   c->list = AddRemote(hospital, o, "list", "Who is invited, enrolled, a member, online", "consilium hospital list");
   c->confirm = AddRemote(hospital, o, "confirm", "Compare a hospital's fingerprint and sign it into the roster",
                          "consilium hospital confirm hospital-a");
-  c->confirm->add_option("NAME", o->name, "The hospital's name")->required();
+  c->revoke = AddRemote(hospital, o, "revoke", "Take a hospital out of the federation, for good",
+                        "consilium hospital revoke hospital-a");
+  c->confirm->add_option("NAME", o->names, "The hospital's name; several are signed into one roster")->required();
+  c->revoke->add_option("NAME", o->name, "The hospital's name")->required();
   c->confirm->add_flag("--yes", o->yes, "The words were compared; do not ask");
+  c->revoke->add_flag("--yes", o->yes, "Do not ask");
+  c->confirm
+      ->add_option("--valid-days", o->valid_days, "How long its keys serve, also of a member; otherwise without end")
+      ->check(CLI::Range(1, 36500));
+  CLI::App* roster =
+      app->add_subcommand("roster", "Who decides about members, and what is proposed")->require_subcommand(1);
+  c->roster_show = AddRemote(roster, o, "show", "The members, who must sign a change, and what is proposed",
+                             "consilium roster show");
+  c->roster_withdraw = AddRemote(roster, o, "withdraw", "Drop the proposed change; its signatures are void",
+                                 "consilium roster withdraw");
 }
 
 void AddStudies(CLI::App* app, Options* o, Commands* c) {
@@ -110,7 +124,10 @@ int Dispatch(const Options& o, const Commands& c) {
   if (c.status->parsed()) return StatusCommand(context);
   if (c.invite->parsed()) return InviteCommand(context, o.name, o.hours);
   if (c.list->parsed()) return HospitalListCommand(context);
-  if (c.confirm->parsed()) return HospitalConfirmCommand(context, o.name, o.yes);
+  if (c.confirm->parsed()) return HospitalConfirmCommand(context, o.names, o.valid_days, o.yes);
+  if (c.revoke->parsed()) return HospitalRevokeCommand(context, o.name, o.yes);
+  if (c.roster_show->parsed()) return RosterShowCommand(context);
+  if (c.roster_withdraw->parsed()) return RosterWithdrawCommand(context);
   if (c.check->parsed()) return StudyCheckCommand(context, o.plan);
   if (c.submit->parsed()) return StudySubmitCommand(context, o.plan);
   if (c.studies->parsed()) return StudyListCommand(context);

@@ -57,9 +57,6 @@ class CoordinatorCore final : public Service {
   // requests (requests.cc)
   void OnRequest(const RequestReceived& request);
   Result<Reply> Answer(const RequestReceived& request);
-  Result<Value> PostInvitation(const RequestReceived& request);
-  [[nodiscard]] Result<Value> GetNextRoster(const RequestReceived& request) const;
-  Result<Value> PostRoster(const RequestReceived& request);
   Result<Value> PostStudy(const RequestReceived& request);
   Result<Reply> StudyRequest(const RequestReceived& request, std::string_view rest);
   [[nodiscard]] Result<Reply> ExportAudit(const RequestReceived& request) const;
@@ -71,11 +68,25 @@ class CoordinatorCore final : public Service {
   [[nodiscard]] std::string Trouble(const Study& study) const;
   [[nodiscard]] Status Authorise(const RequestReceived& request) const;
   [[nodiscard]] Result<Study*> FindStudy(std::string_view name_or_id) const;
+  // the roster (membership.cc)
+  Result<Value> PostInvitation(const RequestReceived& request);
+  [[nodiscard]] Result<Value> GetNextRoster(const RequestReceived& request) const;
+  Status ProposeMember(const std::string& name, std::int64_t until_ms, Roster* next,
+                       std::vector<RosterSignature>* signatures) const;
+  Result<Value> PostRoster(const RequestReceived& request);
+  Result<Value> WithdrawDraft();
+  void OnRosterDraft(const PeerKey& peer, const RosterDraft& message);
+  Status TakeSignatures(const SignedRoster& given);
+  Status ExtendChain(const SignedRoster& next);
+  void ForgetDraft();
+  void CloseUnfit();
+  void SendDraft(const PeerKey& peer);
   // effects
   void Carry(Study& study);
   void SendMessage(const PeerKey& peer, const Message& message);
   void RefusePeer(const PeerKey& peer, Reason reason, bool close);
   void SendRosters(const PeerKey& peer, std::uint64_t first);
+  Blob ServeBlob(const PeerKey& peer, const Bytes& bytes);  // Inline, or stored and to be pulled.
   void Audit(Value row);
   void Admit();
   void DropUnused();
@@ -86,6 +97,7 @@ class CoordinatorCore final : public Service {
 
   ServiceOptions options_;
   RosterChain chain_;
+  std::optional<SignedRoster> draft_;  // The next roster as it is proposed, with its signatures so far.
   std::map<std::string, Invitation> invitations_;
   std::map<std::string, Enrolment> enrolments_;
   std::map<std::string, Digest> tokens_;  // Name -> SHA-256 of an admin token.
@@ -116,6 +128,6 @@ class CoordinatorCore final : public Service {
 };
 
 // The study's report for people (report.cc).
-std::string Report(const Study& study, const Roster& roster);
+std::string Report(const Study& study, const RosterChain& chain);
 
 }  // namespace consilium::coordinator

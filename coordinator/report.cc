@@ -75,11 +75,13 @@ std::string EvaluationTable(const Value& evaluation) {
 
 }  // namespace
 
-std::string Report(const Study& study, const Roster& roster) {
+std::string Report(const Study& study, const RosterChain& chain) {
+  const Roster& roster = chain.current();
   const Plan& plan = study.plan();
   const StudyRecord& record = study.record();
   std::string out = fmt::format("# {}\n\n", Escaped(plan.name));
   if (const std::string warning = Warning(plan); !warning.empty()) out += fmt::format("**{}**\n\n", warning);
+  if (const std::string notice = DemoNotice(chain); !notice.empty()) out += fmt::format("**{}**\n\n", notice);
   out += fmt::format("| | |\n|---|---|\n| study | `{}` |\n| federation | {} |\n| purpose | {} |\n| researcher | {} |\n",
                      study.id().Hex(), Escaped(roster.federation), Escaped(plan.purpose), Escaped(plan.researcher));
   out += fmt::format("| state | {}{}{} |\n", Name(record.phase), record.reason == Reason::kNone ? "" : ": ",
@@ -92,9 +94,10 @@ std::string Report(const Study& study, const Roster& roster) {
   for (const Member& member : roster.members) {
     const auto verdict = record.verdicts.find(member.number);
     const auto absence = study.absences().find(member.number);
-    const std::string_view consent = verdict == record.verdicts.end() ? "pending"
-                                     : verdict->second.approved       ? "approved"
-                                                                      : "rejected";
+    const std::string_view consent = member.revoked                     ? "revoked"
+                                     : verdict == record.verdicts.end() ? "pending"
+                                     : verdict->second.approved         ? "approved"
+                                                                        : "rejected";
     const std::string last = absence == study.absences().end()
                                  ? (consent == "approved" && record.releases > 0 ? "in it" : "-")
                                  : fmt::format("left out: {}", Name(absence->second.reason));

@@ -9,7 +9,6 @@
 namespace consilium::coordinator {
 namespace {
 
-constexpr std::int64_t kLongestInvitation = 72LL * 3600;
 constexpr std::uint64_t kRowsPerCall = 1000;
 constexpr std::size_t kShortestPrefix = 6;
 
@@ -68,15 +67,17 @@ Result<Reply> CoordinatorCore::Answer(const RequestReceived& request) {
   if (get && path == "/v1/status") return json(GetStatus());
   if (get && path == "/v1/hospitals") return json(GetHospitals());
   if (!get && path == "/v1/invitations") return json(PostInvitation(request));
+  if (get && path == "/v1/roster") return json(RosterView(chain_, draft_ ? &*draft_ : nullptr, now_.wall_ms));
   if (get && path == "/v1/roster/next") return json(GetNextRoster(request));
   if (!get && path == "/v1/roster") return json(PostRoster(request));
+  if (!get && path == "/v1/roster/withdraw") return json(WithdrawDraft());
   if (get && path == "/v1/audit") return json(GetAudit(request));
   if (get && path == "/v1/audit/export") return ExportAudit(request);
   if (!get && path == "/v1/studies") return json(PostStudy(request));
   if (get && path == "/v1/studies") {
     Value list{Value::Array{}};
     for (const auto& [id, study] : studies_) list.Push(ToValue(*study, false));
-    return json(Value().Set("studies", std::move(list)));
+    return json(Value().Set("studies", std::move(list)).Set("notice", DemoNotice(chain_)));
   }
   constexpr std::string_view kStudies = "/v1/studies/";
   if (path.starts_with(kStudies)) return StudyRequest(request, std::string_view(path).substr(kStudies.size()));
@@ -128,37 +129,9 @@ Value CoordinatorCore::GetStatus() const {
                         .Set("words", Fingerprint(founding, options_.server_key)));
   out.Set("hospitals",
           Value().Set("members", std::uint64_t{roster.members.size()}).Set("online", std::uint64_t{online}));
+  out.Set("notice", DemoNotice(chain_));
   out.Set("studies", Value().Set("running", std::uint64_t{running}).Set("total", std::uint64_t{studies_.size()}));
   return out;
-}
-
-Result<Value> CoordinatorCore::PostInvitation(const RequestReceived& request) {
-  const std::string& name = request.body["name"].AsString();
-  TRY(CheckHospitalName(name));
-  const TransportKey key = TRY(TransportKey::FromHexText(request.body["key"].AsString()));
-  const std::int64_t seconds = request.body["expires_s"].AsInteger(kLongestInvitation);
-  if (seconds < 1 || seconds > kLongestInvitation)
-    return Fail(Code::kInvalid, "expires_s must be 1 to 259200 (72 hours)");
-  if (chain_.current().ByName(name) != nullptr) {
-    return Fail(Code::kConflict, fmt::format("'{}' is a member already; see: consilium hospital list", name));
-  }
-  // A second invitation replaces the first, and an enrolment that was never confirmed: its words may have been wrong.
-  if (enrolments_.erase(name) > 0) {
-    result_.transaction.emplace_back(EraseState{"enrolment", name});
-    Audit(Value().Set("event", "enrolment_dropped").Set("hospital", name));
-  }
-  Invitation invitation{name, key, now_.wall_ms + seconds * 1000, false};
-  Value value;
-  value.Set("key", key.Hex()).Set("expires_ms", invitation.expires_ms).Set("spent", false);
-  result_.transaction.emplace_back(PutState{"invitation", name, ToBytes(View(CanonicalJson(value)))});
-  invitations_[name] = std::move(invitation);
-  Audit(Value().Set("event", "invited").Set("hospital", name));
-  Admit();
-  return Value()
-      .Set("name", name)
-      .Set("endpoint", options_.endpoint)
-      .Set("server_key", options_.server_key.Hex())
-      .Set("roster_fingerprint", chain_.links().front().hash().Hex());
 }
 
 Value CoordinatorCore::GetHospitals() const {
@@ -169,7 +142,10 @@ Value CoordinatorCore::GetHospitals() const {
     const auto seen = last_seen_ms_.find(member.number);
     Value item;
     item.Set("name", member.name).Set("number", member.number).Set("id", member.id.Hex());
-    item.Set("state", member.revoked ? "revoked" : "member")
+    item.Set("state", member.revoked                   ? "revoked"
+                      : member.ExpiredAt(now_.wall_ms) ? "expired"
+                                                       : "member")
+        .Set("valid_until_ms", member.valid_until_ms)
         .Set("fingerprint", Fingerprint(member.identity, member.transport));
     item.Set("online", online).Set("last_seen_ms", seen == last_seen_ms_.end() ? std::int64_t{0} : seen->second);
     item.Set("phase", online ? PhaseName(session->second.last.phase) : "offline");
@@ -179,67 +155,16 @@ Value CoordinatorCore::GetHospitals() const {
     if (chain_.current().ByName(name) != nullptr) continue;
     const auto enrolment = enrolments_.find(name);
     Value item;
-    item.Set("name", name).Set("number", Value()).Set("state", enrolment == enrolments_.end() ? "invited" : "enrolled");
+    const bool proposed = draft_ && ParseRoster(draft_->roster).value_or(Roster{}).ByName(name) != nullptr;
+    item.Set("name", name).Set("number", Value());
+    item.Set("state", proposed ? "proposed" : enrolment == enrolments_.end() ? "invited" : "enrolled");
     item.Set("fingerprint", enrolment == enrolments_.end()
                                 ? std::string()
                                 : Fingerprint(enrolment->second.enroll.identity, enrolment->second.enroll.transport));
     item.Set("online", false).Set("last_seen_ms", 0);
     list.Push(std::move(item));
   }
-  return Value().Set("hospitals", std::move(list));
-}
-
-Result<Value> CoordinatorCore::GetNextRoster(const RequestReceived& request) const {
-  const auto name = request.query.find("add");
-  const auto enrolment = name == request.query.end() ? enrolments_.end() : enrolments_.find(name->second);
-  if (enrolment == enrolments_.end()) {
-    return Fail(Code::kNotFound, "no hospital of that name has enrolled; see: consilium hospital list");
-  }
-  const Enroll& enroll = enrolment->second.enroll;
-  if (chain_.current().ByName(enroll.name) != nullptr)
-    return Fail(Code::kConflict, enroll.name + " is a member already");
-  Roster next = chain_.current();
-  next.seq += 1;
-  next.previous = chain_.hash();
-  next.members.push_back(AsMember(enroll, next.members.size() + 1));
-  const Bytes bytes = Canonical(next);
-  Value membership{Value::Array{}};
-  membership.Push(Value().Set("key", enroll.identity.Hex()).Set("signature", enroll.membership.Hex()));
-  return Value()
-      .Set("roster", Base64(bytes))
-      .Set("hash", Blake2b(bytes).Hex())
-      .Set("name", enroll.name)
-      .Set("fingerprint", Fingerprint(enroll.identity, enroll.transport))
-      .Set("membership", std::move(membership));
-}
-
-Result<Value> CoordinatorCore::PostRoster(const RequestReceived& request) {
-  SignedRoster next;
-  next.roster = TRY(FromBase64(request.body["roster"].AsString()));
-  for (const Value& item : request.body["signatures"].AsArray()) {
-    const VerifyKey key = TRY(VerifyKey::FromHexText(item["key"].AsString()));
-    next.signatures.push_back({key, TRY(Signature::FromHexText(item["signature"].AsString()))});
-  }
-  if (next.hash() != chain_.hash()) {  // The same again is done already.
-    const std::size_t before = chain_.current().members.size();
-    TRY(chain_.Extend(next));
-    result_.transaction.emplace_back(PutState{"roster", fmt::format("{:020}", chain_.current().seq), Encode(next)});
-    for (std::size_t i = before; i < chain_.current().members.size(); ++i) {
-      Audit(Value()
-                .Set("event", "confirmed")
-                .Set("hospital", chain_.current().members[i].name)
-                .Set("roster", chain_.hash().Hex()));
-    }
-    Admit();
-    for (const auto& [peer, session] : sessions_) {
-      if (session.greeted) SendRosters(peer, chain_.current().seq);
-    }
-    for (auto& [id, study] : studies_) {
-      study->OnRosterChanged(now_);
-      Carry(*study);
-    }
-  }
-  return Value().Set("seq", chain_.current().seq).Set("hash", chain_.hash().Hex());
+  return Value().Set("hospitals", std::move(list)).Set("notice", DemoNotice(chain_));
 }
 
 // ---- studies ----
@@ -292,7 +217,7 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
   }
   if (request.method == "GET" && what.empty()) return JsonReply(request.id, ToValue(*study, true));
   if (request.method == "GET" && what == "report") {
-    return TextReply(request.id, "text/markdown", Report(*study, chain_.current()));
+    return TextReply(request.id, "text/markdown", Report(*study, chain_));
   }
   if (request.method == "GET" && what == "model") {
     std::optional<Bytes> file = study->record().releases > 0 ? study->algorithm().ModelFile() : std::nullopt;
@@ -330,7 +255,8 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
   out.Set("submitted_ms", record.submitted_ms).Set("ended_ms", record.ended_ms).Set("warning", Warning(study.plan()));
   if (!whole) return out;
   out.Set("minimum_hospitals", study.plan().minimum_hospitals).Set("trouble", Trouble(study));
-  out.Set("purpose", study.plan().purpose)
+  out.Set("notice", DemoNotice(chain_))
+      .Set("purpose", study.plan().purpose)
       .Set("researcher", study.plan().researcher)
       .Set("summary", Summary(study.plan()));
   const auto times = run_times_.find(study.id());

@@ -100,6 +100,9 @@ Status CoordinatorCore::RestoreOne(const std::string& core, const std::string& k
   } else if (core == "enrolment") {
     Enroll enroll = TRY(ReadEnroll(blob));
     enrolments_[key] = {key, blob, std::move(enroll)};
+  } else if (core == "draft") {
+    SignedRoster draft = TRY(ParseSignedRoster(blob));
+    if (chain_.Examine(draft)) draft_ = std::move(draft);
   } else if (core == "token") {
     const Value value = TRY(ParseState(blob));
     tokens_[key] = TRY(Digest::FromHexText(value["sha256"].AsString()));
@@ -169,6 +172,7 @@ void CoordinatorCore::OnClock() {
   if (now_.instant < next_heartbeat_) return;
   next_heartbeat_ = now_.instant + kHeartbeat;
   if (!invitations_.empty()) Admit();  // Some may have expired.
+  CloseUnfit();
   std::vector<PeerKey> silent;
   for (const auto& [peer, session] : sessions_) {
     if (now_.instant - session.heard > kHeartbeat * kMissedHeartbeats) {
@@ -241,21 +245,21 @@ void CoordinatorCore::SendRosters(const PeerKey& peer, std::uint64_t first) {
   for (std::uint64_t at = first; at < links.size(); at += kRostersPerMessage) {
     RosterUpdate update{at, {}};
     for (std::uint64_t i = at; i < std::min<std::uint64_t>(at + kRostersPerMessage, links.size()); ++i) {
-      const Bytes bytes = Encode(links[i]);
-      if (bytes.size() <= kInlineBlob) {
-        update.rosters.push_back(InlineBlob(bytes));
-        continue;
-      }
-      Blob blob{{}, bytes.size(), BlobLeaves(bytes), {}};
-      blob.root = MerkleRoot(blob.leaves);
-      result_.blob_writes.push_back({blob.root, bytes.size(), 0, bytes});
-      result_.blob_seals.push_back(blob.root);
-      kept_.erase(blob.root);  // Rosters stay.
-      outbox_.Serve(blob.root, blob.bytes, peer);
-      update.rosters.push_back(std::move(blob));
+      update.rosters.push_back(ServeBlob(peer, Encode(links[i])));
     }
     SendMessage(peer, update);
   }
+}
+
+Blob CoordinatorCore::ServeBlob(const PeerKey& peer, const Bytes& bytes) {
+  if (bytes.size() <= kInlineBlob) return InlineBlob(bytes);
+  Blob blob{{}, bytes.size(), BlobLeaves(bytes), {}};
+  blob.root = MerkleRoot(blob.leaves);
+  result_.blob_writes.push_back({blob.root, bytes.size(), 0, bytes});
+  result_.blob_seals.push_back(blob.root);
+  kept_.erase(blob.root);  // Rosters stay.
+  outbox_.Serve(blob.root, blob.bytes, peer);
+  return blob;
 }
 
 void CoordinatorCore::Carry(Study& study) {
@@ -324,6 +328,7 @@ void CoordinatorCore::OnFrame(const PeerKey& peer, const Bytes& frame) {
   session.heard = now_.instant;
   const Member* member = chain_.current().ByTransport(peer);
   if (member != nullptr && member->revoked) return RefusePeer(peer, Reason::kRevoked, true);
+  if (member != nullptr && member->ExpiredAt(now_.wall_ms)) return RefusePeer(peer, Reason::kExpired, true);
   if (member != nullptr) return OnMemberFrame(peer, *member, frame);
   const Invitation* invitation = InvitationFor(peer);
   if (invitation == nullptr) return RefusePeer(peer, Reason::kUnknownPeer, true);
@@ -374,6 +379,7 @@ void CoordinatorCore::OnHello(const PeerKey& peer, const Member& member, const H
               chain_.links().size(), true,
               static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeat).count())});
   SendRosters(peer, hello.rosters);
+  if (draft_) SendDraft(peer);
   for (auto& [id, study] : studies_) {
     const auto mark = std::ranges::find(hello.studies, id, &StudyMark::study);
     study->OnHello(member.number, mark == hello.studies.end() ? nullptr : &*mark, now_);
@@ -402,6 +408,7 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
     return with(abandon->study, [&](Study& s) { s.OnDecline(number, abandon->attempt, abandon->reason, now_); });
   }
   if (const auto* pull = std::get_if<Pull>(&message)) return OnPull(peer, *pull);
+  if (const auto* draft = std::get_if<RosterDraft>(&message)) return OnRosterDraft(peer, *draft);
   if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     sessions_[peer].last = *heartbeat;
     last_seen_ms_[number] = now_.wall_ms;
@@ -465,7 +472,7 @@ Member CoordinatorCore::AsMember(const Enroll& enroll, std::size_t number) const
                 .identity = enroll.identity,
                 .transport = enroll.transport,
                 .officers = {},
-                .valid_from_ms = now_.wall_ms,
+                .valid_from_ms = now_.wall_ms - now_.wall_ms % (24LL * 3600 * 1000),  // That day, UTC.
                 .valid_until_ms = 0,
                 .revoked = false};
   if (!enroll.officer.IsZero()) member.officers.push_back(enroll.officer);

@@ -15,7 +15,8 @@ struct ServiceOptions {
   TransportKey server_key;  // CURVE public key.
   std::string endpoint;     // What tokens tell hospitals: tcp://HOST:PORT.
   std::string build;
-  Stored stored;  // state: roster/<seq>, token/<name>, invitation/<name>, enrolment/<name>, study/<id>; chain audit
+  Stored stored;  // state: roster/<seq>, draft/next, token/<name>, invitation/<name>, enrolment/<name>, study/<id>;
+                  // chain audit
   const Storage* storage = nullptr;  // Read only, for rows of chains.
   BlobStore* blobs = nullptr;        // Read by jobs and for downloads; jobs Put answers.
 };

@@ -103,6 +103,11 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
       *later = true;
       return Reply{};
     }
+    if (get && rest == "roster") return JsonReply(request.id, GetRoster());
+    if (post && rest == "roster") {
+      TRY(StartSigning(request, later));
+      return Reply{};
+    }
     if (post && rest == "datasets/exclude") {
       TRY(StartExclusion(request));
       *later = true;
@@ -146,7 +151,8 @@ Result<Reply> NodeCore::AnswerPlans(const RequestReceived& request, std::string_
       return Fail(Code::kNotFound, "plans are offered by the coordinator; GET /v1/plans lists them");
     Value plans{Value::Array{}};
     for (const auto& [id, participant] : studies_) plans.Push(GetPlan(participant, false));
-    return JsonReply(request.id, Value().Set("plans", std::move(plans)));
+    return JsonReply(request.id,
+                     Value().Set("plans", std::move(plans)).Set("notice", chain_ ? DemoNotice(*chain_) : ""));
   }
   Participant* participant = TRY(FindPlan(TakeSegment(&rest)));
   if (request.method == "GET" && rest.empty()) return JsonReply(request.id, GetPlan(*participant, true));
@@ -170,6 +176,8 @@ Status NodeCore::StartApproval(const RequestReceived& request, Participant& part
                 "consilium hospital confirm " +
                     options_.name);
   }
+  if (Standing() != "member")
+    return Fail(Code::kRefused, "no study can be approved: " + Standing() + "; " + LinkText());
   if (ledger_.locked())
     return Fail(Code::kRefused,
                 "the ledger is locked: " + ledger_.lock() + "; restore this node's directory from a backup");
@@ -235,7 +243,7 @@ Value NodeCore::GetPlan(const Participant& participant, bool whole) const {
   out.Set("study", participant.id().Hex()).Set("name", plan.name).Set("task", TaskName(plan));
   out.Set("consent", Name(record.consent)).Set("phase", Name(record.phase)).Set("warning", Warning(plan));
   if (!whole) return out;
-  out.Set("summary", Summary(plan));
+  out.Set("summary", Summary(plan)).Set("notice", chain_ ? DemoNotice(*chain_) : "");
   out.Set("plan", ParseJson(Text(record.plan)).value_or(Value()));
   Value members{Value::Array{}};
   if (chain_) {
@@ -359,7 +367,8 @@ Value NodeCore::GetDataSets() const {
 Value NodeCore::GetStatus() const {
   Value out;
   out.Set("name", options_.name).Set("build", options_.build).Set("connected", session_.greeted);
-  out.Set("coordinator", options_.server_key.Hex()).Set("link", session_.lost);
+  out.Set("coordinator", options_.server_key.Hex()).Set("link", LinkText());
+  out.Set("standing", Standing()).Set("notice", chain_ ? DemoNotice(*chain_) : "");
   out.Set("federation", chain_ ? Value(chain_->current().federation) : Value());
   out.Set("number", number_ == 0 ? Value() : Value(number_));
   Value roster;
@@ -407,7 +416,7 @@ Result<Value> NodeCore::GetResults(const RequestReceived& request) {
     row.Set("study", id.Hex()).Set("name", participant.plan().name).Set("warning", Warning(participant.plan()));
     list.Push(row.Set("results", TRY(ParseJson(Text(participant.record().results)))));
   }
-  return Value().Set("results", std::move(list));
+  return Value().Set("results", std::move(list)).Set("notice", chain_ ? DemoNotice(*chain_) : "");
 }
 
 Value NodeCore::GetBudget() const {
@@ -421,6 +430,7 @@ Value NodeCore::GetBudget() const {
   }
   Value out;
   out.Set("rows", ledger_.head().seq).Set("head", ledger_.head().hash.Hex());
+  out.Set("notice", chain_ ? DemoNotice(*chain_) : "");
   return out.Set("studies", std::move(studies));
 }
 

@@ -70,6 +70,12 @@ std::string Warnings(const Value& studies) {
   return out;
 }
 
+// That one officer alone decides, where it is so.
+std::string Notice(const Value& answer) {
+  const std::string notice = Text(answer["notice"]);
+  return notice.empty() ? notice : notice + "\n";
+}
+
 // The id of the plan that `wanted` names; the node resolves names and prefixes itself.
 Result<std::string> ChoosePlan(const std::string& directory, const std::string& wanted) {
   if (!wanted.empty()) return UrlEncode(wanted);
@@ -139,9 +145,10 @@ and see these eight words; compare them by telephone, not by mail. Then:
 int StatusCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
     const std::string link = s["connected"].AsBool() ? "connected" : fmt::format("not connected ({})", Text(s["link"]));
+    const std::string standing = Text(s["standing"]) == "member" ? "" : ", " + Text(s["standing"]);
     std::string out =
-        fmt::format("{}: {}, {}; roster {}, ledger {} rows, {} running job(s)\n", Text(s["name"]), link,
-                    s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "not confirmed yet",
+        fmt::format("{}{}: {}, {}{}; roster {}, ledger {} rows, {} running job(s)\n", Notice(s), Text(s["name"]), link,
+                    s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "no number yet", standing,
                     Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
     if (!s["ledger"]["locked"].AsString().empty()) out += "The ledger is locked: " + Text(s["ledger"]["locked"]) + "\n";
     if (s["studies"].AsArray().empty()) return out;
@@ -226,7 +233,7 @@ int PlanListCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back(
           {Short(plan["study"]), Text(plan["name"]), Text(plan["task"]), Text(plan["consent"]), Text(plan["phase"])});
     }
-    return FormatTable(table) + Warnings(answer["plans"]);
+    return Notice(answer) + FormatTable(table) + Warnings(answer["plans"]);
   });
 }
 
@@ -235,7 +242,7 @@ int PlanShowCommand(const Terminal& terminal, const std::string& directory, cons
   if (!study) return terminal.Fail(study.error());
   return Run(terminal, Ask(directory, "GET", "/v1/plans/" + *study), [&](const Value& answer) {
     std::string out =
-        fmt::format("Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n",
+        fmt::format("{}Study {}\nConsent here: {}\n\n{}\nThe hospitals that would take part now:\n", Notice(answer),
                     Text(answer["study"]), Text(answer["consent"]), PrintableLines(answer["summary"].AsString()));
     for (const Value& member : answer["members"].AsArray()) {
       out += fmt::format("  {}: {}\n", Text(member["name"]), Text(member["fingerprint"]));
@@ -260,7 +267,7 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
   const std::string query = study.empty() ? "" : "?study=" + UrlEncode(study);
   return Run(terminal, Ask(directory, "GET", "/v1/results" + query), [](const Value& answer) {
     if (answer["results"].AsArray().empty()) return std::string("no finished study has results here yet");
-    std::string out;
+    std::string out = Notice(answer);
     for (const Value& entry : answer["results"].AsArray()) {
       const Value& results = entry["results"];
       out += fmt::format("{} {}: {} patients, {} held out for testing\n", Short(entry["study"]), Text(entry["name"]),
@@ -292,8 +299,8 @@ int BudgetCommand(const Terminal& terminal, const std::string& directory) {
       table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]),
                        Number(study["committed"]), Number(study["released"])});
     }
-    return fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]), Text(answer["head"]),
-                       FormatTable(table), Warnings(answer["studies"]));
+    return Notice(answer) + fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]),
+                                        Text(answer["head"]), FormatTable(table), Warnings(answer["studies"]));
   });
 }
 

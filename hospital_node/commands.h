@@ -32,6 +32,16 @@ int PlanDecideCommand(const Terminal& terminal, const std::string& directory, co
 int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study);
 // `crypto`: what StartCrypto said. The exit status is 1 when a check is bad.
 int DoctorCommand(const Terminal& terminal, const std::string& directory, const Status& crypto);
+// The roster (roster_commands.cc). `officer` is the label of the key that signs; "": the one of the enrolment.
+int RosterShowCommand(const Terminal& terminal, const std::string& directory);
+int RosterSignCommand(const Terminal& terminal, const std::string& directory, const std::string& officer, bool yes);
+int OfficerListCommand(const Terminal& terminal, const std::string& directory);
+int OfficerAddCommand(const Terminal& terminal, const std::string& directory, const std::string& label,
+                      const std::string& officer);
+// `wanted`: a label of a key here, or the beginning of the words of one.
+int OfficerRemoveCommand(const Terminal& terminal, const std::string& directory, const std::string& wanted,
+                         const std::string& officer);
+int KeyRotateCommand(const Terminal& terminal, const std::string& directory, const std::string& officer);
 int BudgetCommand(const Terminal& terminal, const std::string& directory);
 
 }  // namespace consilium::node

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/files.h"
 #include "common/settings/terminal.h"
 #include "common/settings/value.h"
@@ -128,6 +130,90 @@ Result<Keys> LoadKeys(const std::filesystem::path& directory) {
   const Secret identity = TRY(LoadSecret(KeyFile(directory, "identity"), passphrase.view()));
   const Secret transport = TRY(LoadSecret(KeyFile(directory, "transport"), passphrase.view()));
   return Keys{IdentityKey::FromSeed(identity.view()), CurveKey::FromSecret(transport.view())};
+}
+
+Result<std::optional<Keys>> LoadNextKeys(const std::filesystem::path& directory, bool make) {
+  const auto identity_file = KeyFile(directory, "identity.next"), transport_file = KeyFile(directory, "transport.next");
+  std::error_code ignored;
+  const bool identity_there = std::filesystem::exists(identity_file, ignored);
+  const bool transport_there = std::filesystem::exists(transport_file, ignored);
+  if (!make && !(identity_there && transport_there)) return std::optional<Keys>();
+  const Secret passphrase = TRY(Passphrase(directory, false));
+  if (!identity_there) TRY(SaveSecret(identity_file, IdentityKey::Generate().seed(), passphrase.view()));
+  if (!transport_there) TRY(SaveSecret(transport_file, CurveKey::Generate().secret(), passphrase.view()));
+  const Secret identity = TRY(LoadSecret(identity_file, passphrase.view()));
+  const Secret transport = TRY(LoadSecret(transport_file, passphrase.view()));
+  return std::optional<Keys>(Keys{IdentityKey::FromSeed(identity.view()), CurveKey::FromSecret(transport.view())});
+}
+
+Status TakeNextKeys(const std::filesystem::path& directory, const Member& self) {
+  std::error_code error;
+  const auto waiting = [&](const char* name) { return std::filesystem::exists(KeyFile(directory, name), error); };
+  if (!waiting("identity.next") && !waiting("transport.next")) return {};
+  const Secret passphrase = TRY(Passphrase(directory, false));
+  const auto take = [&](const char* next, const char* name) -> Status {
+    std::filesystem::rename(KeyFile(directory, next), KeyFile(directory, name), error);
+    if (!error) return {};
+    return Fail(Code::kIo, fmt::format("{} cannot take the place of {}: {}", KeyFile(directory, next).string(),
+                                       KeyFile(directory, name).string(), error.message()));
+  };
+  if (waiting("identity.next")) {
+    const Secret seed = TRY(LoadSecret(KeyFile(directory, "identity.next"), passphrase.view()));
+    if (IdentityKey::FromSeed(seed.view()).verify_key() == self.identity) TRY(take("identity.next", "identity"));
+  }
+  if (waiting("transport.next")) {
+    const Secret secret = TRY(LoadSecret(KeyFile(directory, "transport.next"), passphrase.view()));
+    if (CurveKey::FromSecret(secret.view()).public_key() == self.transport) TRY(take("transport.next", "transport"));
+  }
+  return {};
+}
+
+std::filesystem::path OfficerKeyFile(const std::filesystem::path& directory, const std::string& label) {
+  return label.empty() || label == "officer" ? KeyFile(directory, "officer")
+                                             : directory / "keys" / ("officer-" + label);
+}
+
+Result<IdentityKey> LoadOfficerKey(const std::filesystem::path& directory, const std::string& label) {
+  const auto file = OfficerKeyFile(directory, label);
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) {
+    return Fail(Code::kNotFound,
+                fmt::format("there is no officer's key {}; those that are here: consilium-node officer "
+                            "list {}",
+                            file.string(), directory.string()));
+  }
+  TRY(RequirePrivateFile(file));
+  const Secret passphrase = TRY(Passphrase(directory, false));
+  const Secret seed = TRY(LoadSecret(file, passphrase.view()));
+  return IdentityKey::FromSeed(seed.view());
+}
+
+Result<IdentityKey> MakeOfficerKey(const std::filesystem::path& directory, const std::string& label) {
+  if (!CheckHospitalName(label) || label == "officer") {
+    return Fail(Code::kInvalid, fmt::format("'{}' is no label for a key file; use 1 to 63 of a-z, 0-9 and -, and not "
+                                            "\"officer\" itself",
+                                            Printable(label)));
+  }
+  const auto file = OfficerKeyFile(directory, label);
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored)) return LoadOfficerKey(directory, label);
+  const Secret passphrase = TRY(Passphrase(directory, false));
+  IdentityKey key = IdentityKey::Generate();
+  TRY(SaveSecret(file, key.seed(), passphrase.view()));
+  return key;
+}
+
+std::vector<std::string> OfficerLabels(const std::filesystem::path& directory) {
+  constexpr std::string_view kPrefix = "officer-";
+  std::vector<std::string> labels;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory / "keys", ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "officer") labels.push_back(name);
+    if (name.starts_with(kPrefix)) labels.push_back(name.substr(kPrefix.size()));
+  }
+  std::ranges::sort(labels);
+  return labels;
 }
 
 }  // namespace consilium::node

@@ -77,13 +77,23 @@ class NodeCore final : public Service {
   void OnWelcome(const Welcome& welcome);
   void OnRefused(const Refused& refused);
   void OnPull(const Pull& pull);
-  bool TakeRosters(const RosterUpdate& update);
   void SendHello();
   void Beat(bool due);
   [[nodiscard]] Heartbeat BeatOf(const Participant& participant) const;
   void OnTime();
   void AskForMissed();
   [[nodiscard]] std::optional<Instant> NextDeadline() const;
+
+  // The roster (membership.cc).
+  bool TakeRosters(const RosterUpdate& update);
+  void FindSelf();
+  void TakeDraft(const RosterDraft& message);
+  Value GetRoster() const;
+  Status StartSigning(const RequestReceived& request, bool* later);
+  void SettleSigning(const Result<Value>& answer, const std::optional<Digest>& only = {});
+  void ReplaceKeys(const std::string& why);
+  [[nodiscard]] std::string Standing() const;  // "member", "revoked", "expired" or "not confirmed".
+  [[nodiscard]] std::string LinkText() const;  // Why there is no connection, and the mend.
 
   // Messages that must wait for a blob that does not ride inside them (session.cc).
   void Queue(Message message);
@@ -137,6 +147,16 @@ class NodeCore final : public Service {
   ServiceOptions options_;
   std::optional<RosterChain> chain_;
   std::uint32_t number_ = 0;
+  std::optional<SignedRoster> draft_;  // The proposed next roster, as the coordinator last said; nothing relies on it.
+  struct Signing {                     // A request that waits for the coordinator's word on its signatures.
+    std::uint64_t request;
+    Digest hash;
+    VerifyKey key;  // One of those that signed.
+    Instant until;
+  };
+  std::vector<Signing> signing_;
+  Reason turned_away_ = Reason::kNone;  // Why the coordinator closed the last session, when it is for the keys' sake.
+  int keys_refused_ = 0;                // In a row, by the coordinator's door.
   Ledger ledger_;
   ChainHead audit_head_, audit_durable_;  // The second one as of the turn's beginning: rows up to it can be read.
   std::map<StudyId, Participant> studies_;

@@ -45,7 +45,22 @@ struct Running {
   std::unique_ptr<HttpServer> control, metrics;
 };
 
-Status OpenService(const fs::path& directory, const Config& config, const Keys& keys, Running* running) {
+// This hospital in the newest stored roster; nullopt when it is not in it.
+std::optional<Member> StoredSelf(const Stored& stored, const std::string& name) {
+  std::optional<Member> self;
+  for (const auto& [where, blob] : stored.state) {  // In order; the service verifies the chain.
+    if (where.first != "roster") continue;
+    const auto link = ParseSignedRoster(blob);
+    const auto roster = link ? ParseRoster(link->roster) : std::unexpected(link.error());
+    const Member* member = roster ? roster->ByName(name) : nullptr;
+    if (member != nullptr) self = *member;
+  }
+  return self;
+}
+
+// Opens what the service needs. During a rotation there are two pairs of keys: `next` tries those that wait, and
+// *replaced is set when the others are wanted. Returns the keys that the service uses.
+Result<Keys> OpenService(const fs::path& directory, const Config& config, bool next, bool* replaced, Running* running) {
   std::error_code ignored;
   if (!fs::exists(DatabaseFile(directory), ignored)) {  // A new one would know nothing of what has left.
     return Fail(Code::kCorrupt,
@@ -54,21 +69,29 @@ Status OpenService(const fs::path& directory, const Config& config, const Keys& 
                             directory.string()));
   }
   running->database = TRY(Database::Open(DatabaseFile(directory)));
+  Stored stored = TRY(running->database->Load());
+  if (const auto self = StoredSelf(stored, config.name)) TRY(TakeNextKeys(directory, *self));
+  Keys keys = TRY(LoadKeys(directory));
+  std::optional<Keys> other = TRY(LoadNextKeys(directory, false));
+  if (next && other) std::swap(keys, *other);
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
   running->workbench = std::make_unique<FileWorkbench>();
   ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
                          .transport = keys.transport.public_key(),
+                         .other_transport = {},
+                         .keys_replaced = replaced,
                          .server_key = config.server_key,
                          .roster_fingerprint = config.roster_fingerprint,
                          .name = config.name,
                          .build = std::string(kProgramVersion),
                          .policy = config.policy,
-                         .stored = TRY(running->database->Load()),
+                         .stored = std::move(stored),
                          .storage = running->database.get(),
                          .blobs = running->blobs.get(),
                          .workbench = running->workbench.get()};
+  if (other) options.other_transport = other->transport.public_key();
   running->service = TRY(Service::Create(std::move(options), Now{BootClock::now(), WallMilliseconds()}));
-  return {};
+  return keys;
 }
 
 // ---- join ----
@@ -129,9 +152,9 @@ Status SendEnrolment(const fs::path& directory, const Token& token, const CurveK
 Result<HttpReply> Offline(const fs::path& directory, RequestReceived request) {
   const Config config = TRY(LoadConfig(directory));
   SetLogLevel(LogLevel::kWarning);
-  const Keys keys = TRY(LoadKeys(directory));
   Running running;
-  TRY(OpenService(directory, config, keys, &running));
+  bool replaced = false;
+  TRY(OpenService(directory, config, false, &replaced, &running));
   Reply reply = TRY(RunOnce(*running.service, *running.database, *running.blobs, std::move(request)));
   return HttpReply{reply.status, reply.content_type, std::string(Text(reply.body))};
 }
@@ -221,18 +244,13 @@ Result<Joined> Join(const fs::path& directory, std::string_view token_text) {
   return joined;
 }
 
-Status RunDaemon(const fs::path& directory, const RunOptions& options) {
-  const Config config = TRY(LoadConfig(directory));
-  TRY(EnsurePrivateDirectory(directory));
-  const DirectoryLock lock = TRY(TakeForDaemon(directory));
-  if (!options.log_file.empty()) SetLogFile(options.log_file);
-  SetLogLevel(Level(config.log_level));
-  RaiseDescriptorLimit();
+namespace {
 
+// One life of the daemon; *replaced when another is to follow with the other keys.
+Status RunLife(const fs::path& directory, const Config& config, bool next, bool* replaced) {
   Running running;
   {
-    const Keys keys = TRY(LoadKeys(directory));
-    TRY(OpenService(directory, config, keys, &running));
+    const Keys keys = TRY(OpenService(directory, config, next, replaced, &running));
     LoopOptions loop;
     loop.core = std::move(running.service);
     loop.storage = running.database.get();
@@ -263,11 +281,27 @@ Status RunDaemon(const fs::path& directory, const RunOptions& options) {
   } else {
     Log(LogLevel::kError, "stopped", {{"reason", ended.error().what}});
   }
-  if (running.loop->JobsAbandoned()) {
+  if (running.loop->JobsAbandoned() && !*replaced) {
     std::fflush(nullptr);
     _exit(ended ? 0 : ExitStatus(ended.error().code));
   }
   return ended;
+}
+
+}  // namespace
+
+Status RunDaemon(const fs::path& directory, const RunOptions& options) {
+  const Config config = TRY(LoadConfig(directory));
+  TRY(EnsurePrivateDirectory(directory));
+  const DirectoryLock lock = TRY(TakeForDaemon(directory));
+  if (!options.log_file.empty()) SetLogFile(options.log_file);
+  SetLogLevel(Level(config.log_level));
+  RaiseDescriptorLimit();
+  for (bool next = false;; next = !next) {
+    bool replaced = false;
+    const Status ended = RunLife(directory, config, next, &replaced);
+    if (!ended || !replaced) return ended;
+  }
 }
 
 Result<Value> Ask(const fs::path& directory, const std::string& method, const std::string& path, const Value& body) {

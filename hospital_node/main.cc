@@ -13,7 +13,8 @@ namespace {
 struct Options {
   bool json = false;
   std::string directory = "/var/lib/consilium/node";
-  std::string token_file, plan, officer, study, ids;
+  bool yes = false;
+  std::string token_file, plan, officer, study, label, ids;
   DataOptions data;
   RunOptions run;
 };
@@ -91,6 +92,27 @@ int Main(int argc, char** argv) {
   for (CLI::App* command : {approve, reject})
     command->add_option("--officer", o.officer, "Who decides; the user's name otherwise");
 
+  CLI::App* roster = app.add_subcommand("roster", "Who is in the federation")->require_subcommand(1);
+  CLI::App* roster_show = Add(roster, &o, "show", "The members, who must sign a change, and what is proposed",
+                              "consilium-node roster show DIR");
+  CLI::App* roster_sign =
+      Add(roster, &o, "sign", "Sign the proposed change as this hospital's officer", "consilium-node roster sign DIR");
+  roster_sign->add_flag("--yes", o.yes, "The words were compared; do not ask");
+  CLI::App* officers = app.add_subcommand("officer", "This hospital's officers' keys")->require_subcommand(1);
+  CLI::App* officer_list =
+      Add(officers, &o, "list", "The keys here and in the roster", "consilium-node officer list DIR");
+  CLI::App* officer_add = Add(officers, &o, "add", "Make a key in DIR/keys/officer-LABEL and propose it",
+                              "consilium-node officer add DIR night-shift");
+  CLI::App* officer_remove = Add(officers, &o, "remove", "Propose to remove an officer, by label or words",
+                                 "consilium-node officer remove DIR night-shift");
+  for (CLI::App* command : {officer_add, officer_remove})
+    command->add_option("LABEL", o.label, "a-z, 0-9 and '-'; \"officer\" is the key of the enrolment")->required();
+  CLI::App* key = app.add_subcommand("key", "This hospital's identity and transport keys")->require_subcommand(1);
+  CLI::App* rotate = Add(key, &o, "rotate", "Make new ones and propose them; the node goes over by itself",
+                         "consilium-node key rotate DIR");
+  for (CLI::App* command : {roster_sign, officer_add, officer_remove, rotate})
+    command->add_option("--officer", o.officer, "The label of the officer's key that signs; otherwise the enrolment's");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -113,6 +135,12 @@ int Main(int argc, char** argv) {
   if (exclude->parsed()) return DataExcludeCommand(terminal, o.directory, o.data.name, o.ids);
   if (remove->parsed()) return DataRemoveCommand(terminal, o.directory, o.data.name);
   if (data_list->parsed()) return DataListCommand(terminal, o.directory);
+  if (roster_show->parsed()) return RosterShowCommand(terminal, o.directory);
+  if (roster_sign->parsed()) return RosterSignCommand(terminal, o.directory, o.officer, o.yes);
+  if (officer_list->parsed()) return OfficerListCommand(terminal, o.directory);
+  if (officer_add->parsed()) return OfficerAddCommand(terminal, o.directory, o.label, o.officer);
+  if (officer_remove->parsed()) return OfficerRemoveCommand(terminal, o.directory, o.label, o.officer);
+  if (rotate->parsed()) return KeyRotateCommand(terminal, o.directory, o.officer);
   if (plan_list->parsed()) return PlanListCommand(terminal, o.directory);
   if (show->parsed()) return PlanShowCommand(terminal, o.directory, o.plan);
   return PlanDecideCommand(terminal, o.directory, o.plan, o.officer, approve->parsed());

@@ -161,8 +161,8 @@ void Participant::OnInvite(const Invite& invite, const Site& site) {
   const Roster* pinned = site.rosters->Find(record_.pinned_roster);
   const std::uint32_t pinned_members = pinned == nullptr ? 0 : static_cast<std::uint32_t>(pinned->members.size());
   const Invitation invitation{
-      &invite,        &*query,    plan_.get(), site.rosters->Find(invite.roster), &site.rosters->current(),
-      pinned_members, site.number};
+      &invite,        &*query,     plan_.get(), site.rosters->Find(invite.roster), &site.rosters->current(),
+      pinned_members, site.number, site.wall_ms};
   if (const Reason reason = Judge(invitation, record_, *site.policy, *site.ledger); reason != Reason::kNone) {
     return Decline(invite, reason);
   }

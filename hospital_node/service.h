@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/roster/roster.h"
@@ -15,6 +16,10 @@ namespace consilium::node {
 struct ServiceOptions {
   IdentityKey identity;
   TransportKey transport;  // This node's TK: finds itself in the roster.
+  // The core stops, and sets *keys_replaced, when a roster gives up this TK, and when the coordinator admits it no more
+  // while another one is at hand.
+  std::optional<TransportKey> other_transport = {};
+  bool* keys_replaced = nullptr;
   TransportKey server_key;
   Digest roster_fingerprint;  // First trust: H of roster 0.
   std::string name, build;

@@ -64,6 +64,12 @@ void NodeCore::OnLost(std::string reason) {
   if (session_.connected) inbox_.OnPeerLost(options_.server_key);
   session_ = {};
   session_.lost = std::move(reason);
+  draft_.reset();
+  SettleSigning(Fail(Code::kUnreachable, "the session with the coordinator ended (" + session_.lost +
+                                             ") before it answered; type the same command again"));
+  keys_refused_ = session_.lost == "key refused" ? keys_refused_ + 1 : 0;
+  constexpr int kRefusals = 3;
+  if (keys_refused_ >= kRefusals && options_.other_transport) ReplaceKeys("the coordinator admits this key no more");
   before_roster_.clear();
   queue_.clear();
   Log(LogLevel::kWarning, "disconnected", {{"reason", session_.lost}});
@@ -118,8 +124,8 @@ void NodeCore::OnMessage(Message message, const Bytes& frame) {
   if (const auto* pull = std::get_if<Pull>(&message)) return OnPull(*pull);
   if (const auto* release = std::get_if<Release>(&message)) return OnRelease(*release, frame);
   if (std::holds_alternative<Heartbeat>(message)) return;
-  const bool queued = std::holds_alternative<RosterUpdate>(message) || std::holds_alternative<PlanOffer>(message) ||
-                      std::holds_alternative<Invite>(message);
+  const bool queued = std::holds_alternative<RosterUpdate>(message) || std::holds_alternative<RosterDraft>(message) ||
+                      std::holds_alternative<PlanOffer>(message) || std::holds_alternative<Invite>(message);
   if (queued) return Queue(std::move(message));
   Participant* participant = nullptr;
   if (const auto* receipt = std::get_if<Receipt>(&message)) {
@@ -154,6 +160,7 @@ void NodeCore::OnWelcome(const Welcome& welcome) {
   if (welcome.version < kVersionLow || welcome.version > kVersionHigh)
     return CloseSession("no common protocol version");
   session_.greeted = true;
+  turned_away_ = Reason::kNone;
   session_.period =
       std::clamp<Duration>(std::chrono::milliseconds(welcome.heartbeat_ms), kShortestPeriod, kLongestPeriod);
   session_.next_beat = now_.instant + session_.period;
@@ -171,41 +178,20 @@ void NodeCore::OnRefused(const Refused& refused) {
        {"study", refused.study.Hex()},
        {"attempt", std::to_string(refused.attempt)}});
   if (refused.reason == Reason::kVersion)
-    CloseSession("no common protocol version: install the coordinator's version here");
-}
-
-bool NodeCore::TakeRosters(const RosterUpdate& update) {
-  for (std::size_t i = 0; i < update.rosters.size(); ++i) {
-    const std::uint64_t seq = update.first + i;
-    const std::uint64_t held = chain_ ? chain_->links().size() : 0;
-    if (seq < held) continue;
-    auto signed_roster = ParseSignedRoster(update.rosters[i].content);
-    Status taken;
-    if (!signed_roster) {
-      taken = std::unexpected(signed_roster.error());
-    } else if (seq > held) {
-      taken = Fail(Code::kProtocol, "a version is missing before it");
-    } else if (chain_) {
-      taken = chain_->Extend(*signed_roster);
-    } else if (auto founded = RosterChain::Found(*signed_roster, options_.roster_fingerprint); founded) {
-      chain_ = std::move(*founded);
-    } else {
-      taken = std::unexpected(founded.error());
-    }
-    if (!taken) {
-      Log(LogLevel::kError, "roster_refused", {{"seq", std::to_string(seq)}, {"why", taken.error().what}});
-      CloseSession("a roster that does not continue the chain");
-      return false;
-    }
-    result_.transaction.emplace_back(PutState{"roster", fmt::format("{:020}", seq), Encode(*signed_roster)});
-    Audit("roster", Value().Set("seq", seq).Set("hash", chain_->hash().Hex()));
-    Log(LogLevel::kInfo, "roster", {{"seq", std::to_string(seq)}, {"hash", chain_->hash().Hex()}});
+    return CloseSession("no common protocol version: install the coordinator's version here");
+  if (refused.reason == Reason::kRevoked || refused.reason == Reason::kExpired) {
+    turned_away_ = refused.reason;
+    return CloseSession(std::string(Name(refused.reason)));
   }
-  if (chain_) {
-    const Member* self = chain_->current().ByTransport(options_.transport);
-    number_ = self == nullptr ? 0 : self->number;
+  if (!refused.study.IsZero()) return;
+  if (refused.reason == Reason::kBusy) {
+    SettleSigning(
+        Fail(Code::kConflict, "another change of the roster is proposed; see it with: consilium-node roster show DIR"));
+  } else if (refused.reason == Reason::kWrongState) {
+    SettleSigning(Fail(Code::kConflict,
+                       "the coordinator did not take the signature: the proposal has changed, or this hospital has "
+                       "signed already; look again: consilium-node roster show DIR"));
   }
-  return true;
 }
 
 // ---- transfers ----
@@ -268,6 +254,7 @@ void NodeCore::Queue(Message message) {
   bool refuse = queue_.size() >= kMaxWaiting;
   if (const auto* update = std::get_if<RosterUpdate>(&message))
     refuse |= std::ranges::any_of(update->rosters, too_large);
+  if (const auto* draft = std::get_if<RosterDraft>(&message)) refuse |= too_large(draft->roster);
   if (const auto* offer = std::get_if<PlanOffer>(&message)) refuse |= too_large(offer->plan);
   if (const auto* invite = std::get_if<Invite>(&message)) refuse |= too_large(invite->query);
   if (refuse) return SendMessage(Refused{Reason::kBusy, {}, 0});
@@ -282,6 +269,8 @@ void NodeCore::ServeQueue() {
     bool ready = true;
     if (auto* update = std::get_if<RosterUpdate>(&message)) {
       for (Blob& blob : update->rosters) ready = Assemble(&blob) && ready;
+    } else if (auto* draft = std::get_if<RosterDraft>(&message)) {
+      ready = Assemble(&draft->roster);
     } else if (auto* offer = std::get_if<PlanOffer>(&message)) {
       ready = Assemble(&offer->plan);
     } else if (auto* invite = std::get_if<Invite>(&message)) {
@@ -292,6 +281,8 @@ void NodeCore::ServeQueue() {
     queue_.erase(queue_.begin());
     if (const auto* update = std::get_if<RosterUpdate>(&next)) {
       if (!TakeRosters(*update)) return;
+    } else if (const auto* draft = std::get_if<RosterDraft>(&next)) {
+      TakeDraft(*draft);
     } else if (const auto* offer = std::get_if<PlanOffer>(&next)) {
       OnPlanOffer(*offer);
     } else if (const auto* invite = std::get_if<Invite>(&next)) {
@@ -337,6 +328,11 @@ void NodeCore::Beat(bool due) {
 }
 
 void NodeCore::OnTime() {
+  for (const Signing& signing : std::vector<Signing>(signing_)) {
+    if (now_.instant >= signing.until)
+      SettleSigning(Fail(Code::kUnreachable, "the coordinator did not answer; type the same command again"),
+                    signing.hash);
+  }
   if (!session_.connected) return;
   if (now_.instant - session_.heard >= kMissedHeartbeats * session_.period)
     return CloseSession("the coordinator is silent");
@@ -367,8 +363,10 @@ void NodeCore::AskForMissed() {
 
 std::optional<Instant> NodeCore::NextDeadline() const {
   if (!session_.connected) return std::nullopt;
-  const Instant lost = session_.heard + kMissedHeartbeats * session_.period;
-  return session_.greeted ? std::min(lost, session_.next_beat) : lost;
+  Instant next = session_.heard + kMissedHeartbeats * session_.period;
+  if (session_.greeted) next = std::min(next, session_.next_beat);
+  for (const Signing& signing : signing_) next = std::min(next, signing.until);
+  return next;
 }
 
 }  // namespace consilium::node

@@ -12,6 +12,7 @@
 # Two things are kept as canonical JSON (RFC 8785) instead, so that any JSON tool can check them:
 #   * RosterRecord, state "roster/<seq>" of both daemons: the signed roster as it travelled,
 #     {"roster": text, "signatures": [{"key", "signature"}]}. The signatures are over those very bytes.
+#     State "draft/next" of the coordinator is the next one as it is proposed, with the signatures so far, in the same form.
 #   * AuditRow, a row of the chain "audit" of both daemons: {"event", "at_ms", "study"?, "round"?, "attempt"?, "hospital"?, ...}.
 #     hash = SHA-256(u64 LE seq | prev | row), and an exported log is these rows with their hashes.
 @0xe5c3fb6ae96a4c62;

@@ -69,6 +69,7 @@ struct Message {
     abandon @23 :Abandon;
     heartbeat @24 :Heartbeat;
     studyState @25 :StudyState;
+    rosterDraft @26 :RosterDraft;
   }
 }
 
@@ -104,6 +105,7 @@ enum Reason {
   failedHere @27;       # The computation failed at this hospital.
   busy @28;
   shuttingDown @29;
+  expired @30;          # The hospital's keys are past their validity in the roster.
 }
 
 # ---- parts ----
@@ -187,6 +189,25 @@ struct Roster {
   # N checks every signature and the chain from roster 0, whose hash its token named.
   first @0 :UInt64;                   # The number of the first one.
   rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 1 MiB.
+}
+
+struct RosterDraft {
+  # The next roster as it is proposed, and its signatures.
+  # C -> N, after Roster and whenever it changes: what officers are asked to sign, whole, with all signatures so far; hash zero
+  # and the rest empty when nothing is proposed. N checks it like a Roster but for the number of signatures, shows it to its
+  # officers, and relies on nothing of it.
+  # N -> C: signatures of that roster by keys of this hospital (an officer's; its old and new identity keys'), `roster` empty;
+  # or, while none is proposed, a roster of its own making with them. C adds them to what it holds and tells all hospitals,
+  # or extends the chain when they suffice. Refused{wrongState}: it does not follow the current roster, or a signature has no
+  # part in it; Refused{busy}: another one is proposed. The same again is harmless.
+  hash @0 :Data;                      # H of the roster's bytes; zero: none.
+  roster @1 :Blob;                    # Canonical JSON; from N at most 64 KiB, so that it is inside.
+  signatures @2 :List(Signature);     # At most 10,000, no key twice.
+
+  struct Signature {
+    key @0 :Data;
+    signature @1 :Data;               # As in a signed roster.
+  }
 }
 
 struct Heartbeat {

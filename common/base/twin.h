@@ -7,6 +7,8 @@ namespace consilium {
 
 enum class Twin {
   kNone,
+  kFounderCounts,      // roster: the founding officer decides only until three hospitals have officers.
+  kRevokedCohort,      // gate: nothing is computed in the company of a revoked hospital.
   kDuplicateUpload,    // round: a second upload of one hospital is not added again.
   kStrangerUpload,     // round: an upload from outside the cohort is refused.
   kStaleOffer,         // round: an offer under another context is refused.

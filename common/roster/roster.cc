@@ -109,6 +109,17 @@ const Member* FindMember(const std::vector<Member>& members, Predicate matches) 
 
 }  // namespace
 
+bool Member::HasOfficer() const {
+  return std::any_of(officers.begin(), officers.end(), [](const VerifyKey& key) { return !key.IsZero(); });
+}
+
+// Clocks of different places differ, so the beginning is taken with a day's grace; the end is the coordinator's to
+// hold.
+bool Member::ExpiredAt(std::int64_t wall_ms) const {
+  constexpr std::int64_t kDay = 24LL * 3600 * 1000;
+  return (valid_until_ms != 0 && wall_ms >= valid_until_ms) || wall_ms + kDay < valid_from_ms;
+}
+
 const Member* Roster::ByNumber(std::uint32_t number) const {
   return FindMember(members, [&](const Member& m) { return m.number == number; });
 }

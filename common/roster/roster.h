@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct Member {
   std::vector<VerifyKey> officers;
   std::int64_t valid_from_ms = 0, valid_until_ms = 0;  // Wall time; until 0: no end.
   bool revoked = false;
+  [[nodiscard]] bool HasOfficer() const;                     // A zero key stands for none.
+  [[nodiscard]] bool ExpiredAt(std::int64_t wall_ms) const;  // Past its validity, or more than a day before it.
   bool operator==(const Member&) const = default;
 };
 
@@ -58,15 +61,40 @@ Bytes Encode(const SignedRoster& signed_roster);  // Canonical JSON; at most 1 M
 Result<SignedRoster> ParseSignedRoster(ByteView bytes);
 RosterSignature SignRoster(ByteView roster, const IdentityKey& key);
 
+// Who decides about the next roster (docs/decisions/0005-who-signs-a-roster.md).
+struct Electorate {
+  bool founder = true;         // Three hospitals never had officers yet: the founding officer decides, alone.
+  std::uint32_t n = 1, m = 1;  // Else m = floor(n/2) + 1 of the n hospitals that have officers and are not revoked.
+};
+
+// A proposed next roster: everything about it but the number of signatures is right.
+struct Draft {
+  Roster roster;
+  Electorate electorate;
+  std::vector<std::string> changes;    // In plain words, with fingerprints.
+  std::vector<std::string> signed_by;  // Hospitals whose officer signed, or "the founding officer"; by name.
+  std::vector<std::string> may_sign;   // Who else may.
+  std::vector<std::string> must_sign;  // Without whom it cannot be, however many others sign.
+  [[nodiscard]] bool Complete() const { return must_sign.empty() && signed_by.size() >= electorate.m; }
+  [[nodiscard]] std::string Missing() const;  // "2 more of hospital-a, hospital-b, hospital-c"; "" when complete.
+};
+
 // A chain of rosters from roster 0. The only way to a roster that others rely on.
 class RosterChain {
  public:
   // First trust: roster 0 must have this hash (BLAKE2b-256) and the founder's signature.
   static Result<RosterChain> Found(const SignedRoster& roster0, const Digest& fingerprint);
-  // The next version: seq + 1, previous = H(last), same federation and founder, members only appended or revoked
-  // (numbers, ids, names and keys of the old ones unchanged), no key twice, signed by the founder (until three
-  // hospitals have officers this is the rule; M of N follows) and by the IK of every added hospital.
+  // The next version: seq + 1, previous = H(last), same federation and founder; hospitals are appended or revoked for
+  // good, their officers, keys and validity may change, numbers, ids and names never; no key ever serves twice. Signed
+  // by the founding officer while it counts, else by officers of m of the n hospitals, one a hospital; and besides by
+  //   the identity key of each added hospital (its membership),
+  //   an officer, of those before, of each hospital whose officers change,
+  //   the old and the new identity key of each hospital whose keys change.
+  // Every signature must be right and have such a part.
   Status Extend(const SignedRoster& next);
+  // All of that but how many have signed: what a proposal must satisfy.
+  [[nodiscard]] Result<Draft> Examine(const SignedRoster& next) const;
+  [[nodiscard]] Electorate electorate() const;
   [[nodiscard]] const Roster& current() const { return *rosters_.at(hash_); }
   // The version with this hash, of all that the chain has; null when none has it. Valid as long as the chain.
   [[nodiscard]] const Roster* Find(const Digest& hash) const;
@@ -76,11 +104,26 @@ class RosterChain {
 
  private:
   void Append(SignedRoster link, Roster roster);
+  [[nodiscard]] Status CheckSuccessor(const Roster& roster) const;
 
   std::vector<SignedRoster> links_;
   std::map<Digest, std::shared_ptr<const Roster>> rosters_;  // Every version, parsed once.
   Digest hash_;                                              // Of the last one.
+  std::set<std::array<std::uint8_t, 32>> keys_;              // Every key that any version had.
+  bool founder_counts_ = true;
 };
+
+// The roster after `chain`'s, before anything is changed.
+Roster NextRoster(const RosterChain& chain);
+// For people (show.cc). The view: {federation, seq, hash, roster (base64), notice, rule: {founder, m, n}, members:
+// [{number, name, state, fingerprint, officers: [words], valid_until_ms}], proposal: null or {seq, hash, roster
+// (base64), changes, signed_by, needed, missing, may_sign}}; its text.
+Value RosterView(const RosterChain& chain, const SignedRoster* proposal, std::int64_t wall_ms);
+std::string RosterText(const Value& view);
+std::string OfficerWords(const Member& member, const VerifyKey& officer);  // Eight, to compare.
+std::string UtcDate(std::int64_t wall_ms);                                 // "2027-01-31"
+// What every screen says that lists members or studies of a federation in which one officer alone decides; else "".
+std::string DemoNotice(const RosterChain& chain);
 
 // Added hospitals sign their own membership at enrolment: over "HSA1/msg" | "Enroll" | H(canonical JSON of the member's
 // name, identity, transport, officer, federation). The signature is kept with the roster's signatures (key = IK).

@@ -58,6 +58,14 @@ void Terminal::Say(std::string_view text) const {
 void Terminal::Document(const Value& value) const {
   if (json_) Write(stdout, PrettyJson(value));
 }
+bool Terminal::AskYes(std::string_view question) const {
+  Note(std::string(question) + " [y/N]");
+  std::string line;
+  for (int c = std::getchar(); c != EOF && c != '\n' && line.size() < kMaxSecretLine; c = std::getchar())
+    line += static_cast<char>(c);
+  line = Trim(line);
+  return line == "y" || line == "Y" || line == "yes";
+}
 void Terminal::StreamLine(const Value& value) const {
   if (json_) Write(stdout, CanonicalJson(value));
 }

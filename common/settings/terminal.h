@@ -15,10 +15,11 @@ class Terminal {
   Terminal(std::string program, bool json) : program_(std::move(program)), json_(json) {}
   [[nodiscard]] bool json() const { return json_; }
 
-  void Say(std::string_view text) const;             // A line (or several) on stdout; nothing under --json.
-  void Document(const Value& value) const;           // The document of --json; nothing otherwise.
-  void StreamLine(const Value& value) const;         // A document a line, where a command streams; --json only.
-  void Note(std::string_view text) const;            // A line on stderr.
+  void Say(std::string_view text) const;      // A line (or several) on stdout; nothing under --json.
+  void Document(const Value& value) const;    // The document of --json; nothing otherwise.
+  void StreamLine(const Value& value) const;  // A document a line, where a command streams; --json only.
+  void Note(std::string_view text) const;     // A line on stderr.
+  [[nodiscard]] bool AskYes(std::string_view question) const;  // On stderr; whether the answer on stdin is yes.
   [[nodiscard]] int Fail(const Error& error) const;  // "program: what happened; why; type: ..." and the exit status.
 
  private:

@@ -192,7 +192,10 @@ struct Listener::Impl {
   }
 
   void OnArrival(Arrival arrival) {
-    if (!admitted.contains(arrival.peer) || !arrival.counter) return Cut(arrival.descriptor);
+    if (!admitted.contains(arrival.peer) || !arrival.counter) {
+      const bool closing = std::ranges::find(closings, arrival.descriptor, &Closing::descriptor) != closings.end();
+      return closing ? void() : Cut(arrival.descriptor);
+    }
     Session& session = sessions[arrival.peer];
     if (!session.seen || Newer(*arrival.counter, session.counter)) {
       Begin(arrival, &session);
@@ -234,11 +237,6 @@ struct Listener::Impl {
   // ZeroMQ has no call to close one connection of many.
   static void Cut(int descriptor) {
     if (descriptor >= 0) shutdown(descriptor, SHUT_RDWR);
-  }
-
-  void CutOwned(const PeerKey& peer, const Session& session) {
-    const auto found = owners.find(session.descriptor);
-    if (found != owners.end() && found->second == Owner{peer, session.counter}) Cut(session.descriptor);
   }
 
   void Drop(const PeerKey& peer, const std::string& reason) {
@@ -333,8 +331,7 @@ struct Listener::Impl {
       if (session.up)
         Log(LogLevel::kInfo, "session_closed",
             {{"key", peer.Hex().substr(0, 16)}, {"reason", "not admitted any more"}});
-      Lose(peer, &session, "not admitted any more");
-      CutOwned(peer, session);
+      Drop(peer, "not admitted any more");  // Nothing is heard from now on; why, still arrives.
     }
     admitted = keys;
   }

@@ -237,7 +237,7 @@ struct Loop::Impl {
   }
 
   void End() {
-    NotifySupervisor("STOPPING=1");
+    if (stop) NotifySupervisor("STOPPING=1");  // A core that ends its own life may be followed by another one.
     workers->Cancel();
     std::map<std::uint64_t, std::function<void(Reply)>> left;
     {
@@ -290,9 +290,11 @@ bool Loop::JobsAbandoned() const { return impl_->abandoned; }
 
 namespace {
 std::atomic<Loop*> signalled = nullptr;
+std::atomic<bool> told_to_stop = false;
 
 void OnStopSignal(int /*signal*/) {
   const int before = errno;
+  told_to_stop = true;
   if (Loop* loop = signalled.load()) loop->Stop();
   errno = before;
 }
@@ -300,6 +302,7 @@ void OnStopSignal(int /*signal*/) {
 
 void InstallStopSignals(Loop* loop) {
   signalled = loop;
+  if (loop != nullptr && told_to_stop) loop->Stop();
   struct sigaction action{};
   action.sa_handler = OnStopSignal;
   sigemptyset(&action.sa_mask);

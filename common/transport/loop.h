@@ -47,7 +47,8 @@ class Loop {
   std::unique_ptr<Impl> impl_;
 };
 
-// SIGTERM and SIGINT call loop->Stop(), SIGPIPE is ignored. Null: they do nothing any more. One loop a process.
+// SIGTERM and SIGINT call loop->Stop(), SIGPIPE is ignored. Null: none runs now. One loop a
+// process at a time; once told to stop, a process stops its later loops at once.
 void InstallStopSignals(Loop* loop);
 
 // One request without a loop, for offline commands that hold the directory's lock (so it counts as local): turns the

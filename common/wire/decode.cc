@@ -1,4 +1,6 @@
 // Payload bytes -> messages. Every list is bounded before it is looked at; Malformed leaves through framing::Guarded.
+#include <set>
+
 #include "common/wire/codec.h"
 #include "common/wire/kinds.h"
 #include "common/wire/payload.h"
@@ -130,6 +132,23 @@ Enroll Get(schema::Enroll::Reader in) {
 
 RosterUpdate Get(schema::Roster::Reader in) {
   return {.first = in.getFirst(), .rosters = GetBlobs(in.getRosters(), kMaxRostersPerUpdate, GetFull)};
+}
+
+RosterDraft Get(schema::RosterDraft::Reader in) {
+  RosterDraft m{.hash = {}, .roster = GetChecked(in.getRoster()), .signatures = {}};
+  GetFixed(in.getHash(), m.hash);
+  const auto signatures = in.getSignatures();
+  Bound(signatures.size(), kMaxRosterSignatures, "signatures");
+  std::set<VerifyKey> keys;
+  for (auto signature : signatures) {
+    RosterSignature& out = m.signatures.emplace_back();
+    GetFixed(signature.getKey(), out.key);
+    GetFixed(signature.getSignature(), out.signature);
+    if (!keys.insert(out.key).second) throw Malformed("one key signs a roster twice");
+  }
+  if (m.hash.IsZero() && (m.roster.bytes != 0 || !m.signatures.empty()))
+    throw Malformed("a roster is proposed under the zero hash");
+  return m;
 }
 
 PlanOffer Get(schema::PlanOffer::Reader in) {
@@ -280,6 +299,8 @@ Message GetMessage(schema::Message::Reader in) {
       return Get(in.getHeartbeat());
     case schema::Message::STUDY_STATE:
       return Get(in.getStudyState());
+    case schema::Message::ROSTER_DRAFT:
+      return Get(in.getRosterDraft());
     default:
       break;
   }
@@ -287,10 +308,10 @@ Message GetMessage(schema::Message::Reader in) {
   return Later{kind};
 }
 
-static_assert(static_cast<std::size_t>(schema::Reason::SHUTTING_DOWN) + 1 == kReasons);
+static_assert(static_cast<std::size_t>(schema::Reason::EXPIRED) + 1 == kReasons);
 static_assert(static_cast<std::size_t>(schema::StudyPhase::FAILED) + 1 == kStudyPhases);
 static_assert(static_cast<std::size_t>(schema::Heartbeat::Phase::WAITING) + 1 == kPhases);
-static_assert(static_cast<std::size_t>(schema::Message::STUDY_STATE) + 1 == kWireKinds.size());
+static_assert(static_cast<std::size_t>(schema::Message::ROSTER_DRAFT) + 1 == kWireKinds.size());
 
 }  // namespace
 

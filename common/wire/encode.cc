@@ -60,6 +60,16 @@ void Put(const RosterUpdate& m, schema::Roster::Builder out) {
   for (std::size_t i = 0; i < m.rosters.size(); ++i) PutBlob(m.rosters[i], rosters[i]);
 }
 
+void Put(const RosterDraft& m, schema::RosterDraft::Builder out) {
+  out.setHash(Raw(m.hash));
+  PutBlob(m.roster, out.initRoster());
+  auto signatures = out.initSignatures(m.signatures.size());
+  for (std::size_t i = 0; i < m.signatures.size(); ++i) {
+    signatures[i].setKey(Raw(m.signatures[i].key));
+    signatures[i].setSignature(Raw(m.signatures[i].signature));
+  }
+}
+
 void Put(const PlanOffer& m, schema::PlanOffer::Builder out) {
   out.setStudy(Raw(m.study));
   PutBlob(m.plan, out.initPlan());
@@ -208,6 +218,7 @@ struct PutMessage {
   void operator()(const Abandon& m) { Put(m, out.initAbandon()); }
   void operator()(const Heartbeat& m) { Put(m, out.initHeartbeat()); }
   void operator()(const StudyState& m) { Put(m, out.initStudyState()); }
+  void operator()(const RosterDraft& m) { Put(m, out.initRosterDraft()); }
   void operator()(const Later& m) { PutLater(m.kind, out); }
 };
 
@@ -223,6 +234,7 @@ struct Size {
   std::size_t operator()(const Welcome& m) const { return kBase + (m.build.size() + m.federation.size()) / 8; }
   std::size_t operator()(const Enroll& m) const { return kBase + m.name.size() / 8; }
   std::size_t operator()(const RosterUpdate& m) const { return kBase + Blobs(m.rosters); }
+  std::size_t operator()(const RosterDraft& m) const { return kBase + WordsOf(m.roster) + 16 * m.signatures.size(); }
   std::size_t operator()(const PlanOffer& m) const { return kBase + WordsOf(m.plan); }
   std::size_t operator()(const Invite& m) const { return kBase + WordsOf(m.query) + Blobs(m.inputs) + m.cohort.size(); }
   std::size_t operator()(const Offer& m) const { return kBase + WordsOf(m.vector); }

@@ -14,8 +14,8 @@ std::string_view At(const std::array<std::string_view, N>& names, std::size_t in
 
 // By the index in Message; Later has its own table.
 constexpr std::array<std::string_view, std::variant_size_v<Message> - 1> kKindNames = {
-    "Hello",   "Welcome", "Refused", "Enroll",  "Roster",  "PlanOffer", "PlanVerdict", "Invite",
-    "Decline", "Offer",   "Pull",    "Receipt", "Release", "Abandon",   "Heartbeat",   "StudyState"};
+    "Hello", "Welcome", "Refused", "Enroll",  "Roster",  "PlanOffer", "PlanVerdict", "Invite",     "Decline",
+    "Offer", "Pull",    "Receipt", "Release", "Abandon", "Heartbeat", "StudyState",  "RosterDraft"};
 
 }  // namespace
 
@@ -49,7 +49,8 @@ std::string_view Name(Reason reason) {
                                                                     "aborted",
                                                                     "failed_here",
                                                                     "busy",
-                                                                    "shutting_down"};
+                                                                    "shutting_down",
+                                                                    "expired"};
   return At(kNames, static_cast<std::size_t>(reason));
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/base/bytes.h"
 #include "common/crypto/hash.h"
+#include "common/roster/roster.h"
 
 namespace consilium {
 
@@ -20,7 +21,8 @@ inline constexpr std::size_t kMaxHospitals = 10000;
 inline constexpr std::size_t kMaxText = 128;             // Bytes of a name or a build.
 inline constexpr std::size_t kMaxStudyMarks = 4096;      // In one Hello.
 inline constexpr std::size_t kMaxRostersPerUpdate = 16;  // More take several RosterUpdates.
-inline constexpr std::size_t kMaxInputs = 16;            // Of one query.
+inline constexpr std::size_t kMaxRosterSignatures = 10000;
+inline constexpr std::size_t kMaxInputs = 16;  // Of one query.
 inline constexpr std::uint32_t kMaxChunkLeaves = 4;
 inline constexpr std::uint32_t kMaxHeartbeatMs = 600000;
 
@@ -56,6 +58,7 @@ enum class Reason : std::uint16_t {
   kFailedHere,  // The computation failed at this hospital.
   kBusy,
   kShuttingDown,
+  kExpired,  // The hospital's keys are past their validity in the roster.
 };
 std::string_view Name(Reason reason);  // "not_approved"
 
@@ -119,6 +122,14 @@ struct RosterUpdate {
   std::uint64_t first = 0;
   std::vector<Blob> rosters;
   bool operator==(const RosterUpdate&) const = default;
+};
+// coordinator -> node: the proposed next roster with its signatures so far; all empty when there is none.
+// node -> coordinator: signatures of that roster; or a proposal, with `roster`.
+struct RosterDraft {
+  Digest hash;  // Of the roster's bytes; zero: none.
+  Blob roster;  // Canonical.
+  std::vector<RosterSignature> signatures;
+  bool operator==(const RosterDraft&) const = default;
 };
 // coordinator -> node: a study that asks for consent.
 struct PlanOffer {
@@ -237,7 +248,7 @@ struct Later {
 };
 
 using Message = std::variant<Hello, Welcome, Refused, Enroll, RosterUpdate, PlanOffer, PlanVerdict, Invite, Decline,
-                             Offer, Pull, Receipt, Release, Abandon, Heartbeat, StudyState, Later>;
+                             Offer, Pull, Receipt, Release, Abandon, Heartbeat, StudyState, RosterDraft, Later>;
 std::string_view KindName(const Message& message);  // The wire kind's name: "Hello", "Roster", ...
 
 }  // namespace consilium

@@ -9,6 +9,8 @@
 namespace consilium::node {
 namespace {
 
+constexpr std::int64_t kClockGraceMs = 24LL * 3600 * 1000;
+
 bool Contains(const std::vector<std::string>& list, std::string_view word) {
   return std::ranges::find(list, word) != list.end();
 }
@@ -21,14 +23,19 @@ std::vector<std::string> KindsOf(const Plan& plan) {
   return kinds;
 }
 
-// U: ascending members of the named roster, none revoked since, all shown at approval, this hospital among them.
+// U: ascending members of the named roster, none revoked or expired since, all shown at approval, this hospital among
+// them.
 Reason JudgeCohort(const Invitation& invitation, const SitePolicy& policy) {
   const std::vector<std::uint32_t>& cohort = invitation.invite->cohort;
   if (invitation.named == nullptr || invitation.current == nullptr) return Reason::kCohort;
   if (!std::ranges::is_sorted(cohort) || std::ranges::adjacent_find(cohort) != cohort.end()) return Reason::kCohort;
   for (const std::uint32_t number : cohort) {
     const Member* member = invitation.current->ByNumber(number);
-    if (invitation.named->ByNumber(number) == nullptr || member == nullptr || member->revoked) return Reason::kCohort;
+    if (invitation.named->ByNumber(number) == nullptr || member == nullptr) return Reason::kCohort;
+    if (!Omitted(Twin::kRevokedCohort) && member->revoked) return Reason::kCohort;
+    // The coordinator holds the date; a day later a hospital that is still invited is invited wrongly.
+    if (member->valid_until_ms != 0 && invitation.wall_ms - kClockGraceMs >= member->valid_until_ms)
+      return Reason::kExpired;
     // Approval is of named hospitals: a fingerprint that nobody here has seen needs a new one.
     if (!Omitted(Twin::kApproval) && number > invitation.pinned_members) return Reason::kCohort;
   }

@@ -25,6 +25,7 @@ struct Invitation {
   const Roster* current = nullptr;   // The newest one: who is revoked.
   std::uint32_t pinned_members = 0;  // Members 1..pinned_members were shown to the officer who approved.
   std::uint32_t own_number = 0;      // In the roster; 0 when not in it.
+  std::int64_t wall_ms = 0;          // For validity dates.
 };
 
 // Whether this site's policy lets the plan be approved at all; the message is for the officer.

@@ -103,14 +103,16 @@ class Template {
     Must({Binary("consilium"), "login", url, "--token-file", coordinator::AdminTokenFile(coordinator), "--officer-key",
           coordinator::OfficerKeyFile(coordinator)},
          "", environment);
+    std::vector<std::string> confirm = {Binary("consilium"), "hospital", "confirm", "--yes"};
     for (int i = 0; i < founding.hospitals; ++i) {
       const std::string name = Federation::Name(i);
       const std::string token = Must({Binary("consilium"), "invite", name}, "", environment).out;
       Must({Binary("consilium-node"), "join", root_ / name}, token);
-      Must({Binary("consilium"), "hospital", "confirm", name, "--yes"}, "", environment);
+      confirm.push_back(name);
       Must({Binary("consilium-node"), "data", "add", root_ / name, "cohort", "--csv", root_ / "data" / name, "--schema",
             root_ / "data" / "schema.toml"});
     }
+    Must(confirm, "", environment);  // All at once, while the founding officer decides.
     EXPECT_EQ(daemon->Stop(), 0);
   }
   static ProgramOutput Must(const std::vector<std::string>& argv, const std::string& input = "",

@@ -82,6 +82,8 @@ class Bench : public testing::Test {
   void Start() {
     ServiceOptions options{.identity = IdentityKey::FromSeed(Bytes(32, kSelf)),
                            .transport = TestTransport(kSelf + 100),
+                           .other_transport = other_transport_,
+                           .keys_replaced = &keys_replaced_,
                            .server_key = TestTransport(91),
                            .roster_fingerprint = chain_.links().front().hash(),
                            .name = "hospital-b",
@@ -129,6 +131,7 @@ class Bench : public testing::Test {
     for (Reply& reply : result.replies) replies_[reply.request] = std::move(reply);
     for (const Disconnect& disconnect : result.disconnects) disconnects_.push_back(disconnect.reason);
     wake_ = result.wake;
+    stopped_ |= result.stop;
   }
   // Does the jobs that wait, and those that follow from them.
   void Work() {
@@ -274,6 +277,8 @@ class Bench : public testing::Test {
   std::map<std::uint64_t, Reply> replies_;
   std::vector<std::string> disconnects_;
   std::optional<Instant> wake_;
+  std::optional<TransportKey> other_transport_;
+  bool keys_replaced_ = false, stopped_ = false;
   Duration elapsed_{};
   Digest last_release_;
   std::uint32_t releases_ = 0;

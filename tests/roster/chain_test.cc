@@ -47,6 +47,256 @@ TEST(Chain, RevokesOnceAndForGood) {
   EXPECT_TRUE(chain.current().members[0].revoked);
 }
 
+// ---- who signs ----
+
+// Everything but the signatures is right; `what` is in the message.
+void ExpectUnsigned(const RosterChain& chain, const SignedRoster& link, const char* what) {
+  RosterChain copy = chain;
+  const Status status = copy.Extend(link);
+  ASSERT_FALSE(status.has_value()) << what;
+  EXPECT_EQ(status.error().code, Code::kUnauthorised) << status.error().what;
+  EXPECT_NE(status.error().what.find(what), std::string::npos) << status.error().what;
+  EXPECT_EQ(copy.hash(), chain.hash());
+}
+void ExpectTaken(const RosterChain& chain, const SignedRoster& link) {
+  const Status status = RosterChain(chain).Extend(link);
+  EXPECT_TRUE(status.has_value()) << status.error().what;
+}
+
+TEST(Electorate, TheFounderAloneUntilThreeHospitalsHaveOfficersThenMoreThanHalf) {
+  for (std::uint32_t n = 0; n < 3; ++n) {
+    EXPECT_TRUE(TestChain(n).electorate().founder);
+    EXPECT_EQ(DemoNotice(TestChain(n)), "DEMO FEDERATION: ONE OFFICER ALONE DECIDES WHO IS A MEMBER");
+  }
+  const std::uint32_t needed[] = {2, 3, 3, 4};
+  for (std::uint32_t n = 3; n <= 6; ++n) {
+    const Electorate electorate = TestChain(n).electorate();
+    EXPECT_FALSE(electorate.founder);
+    EXPECT_EQ(electorate.n, n);
+    EXPECT_EQ(electorate.m, needed[n - 3]);
+    EXPECT_EQ(DemoNotice(TestChain(n)), "");
+  }
+}
+
+TEST(Electorate, HospitalsWithoutOfficerDoNotCount) {
+  RosterChain chain = TestChain(2);
+  Roster next = WithNextMember(chain);
+  next.members[2].officers.clear();
+  ASSERT_TRUE(chain.Extend(SignAs(next, 3)));
+  EXPECT_TRUE(chain.electorate().founder);
+}
+
+TEST(Signers, MOfNHospitals) {
+  const RosterChain chain = TestChain(4);
+  const Roster next = WithNextMember(chain);
+  ExpectTaken(chain, SignByOfficers(next, {1, 2, 4}, 5));
+  ExpectTaken(chain, SignByOfficers(next, {1, 2, 3, 4}, 5));
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 4}, 5), "officers of 1 more of hospital-b, hospital-c");
+  ExpectUnsigned(chain, SignByOfficers(next, {}, 5), "officers of 3 more of");
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 2, 3}), "the new hospital hospital-e");
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 2, 5}, 5), "no say");
+}
+
+TEST(Signers, TheFounderDoesNotCountAfterThreeHospitals) {
+  const RosterChain chain = TestChain(3);
+  const Roster next = WithNextMember(chain);
+  ExpectUnsigned(chain, SignAs(next, 4), "only until three hospitals have officers");
+  SignedRoster both = SignByOfficers(next, {1, 2}, 4);
+  both.signatures.push_back(SignRoster(both.roster, TestIdentity(90)));
+  ExpectUnsigned(chain, both, "only until three hospitals have officers");
+}
+
+TEST(Signers, TheFounderDoesNotComeBackWhenHospitalsAreRevoked) {
+  RosterChain chain = TestChain(3);
+  Roster next = After(chain);
+  next.members[0].revoked = true;
+  ASSERT_TRUE(chain.Extend(SignByOfficers(next, {2, 3})));
+  EXPECT_EQ(chain.electorate().n, 2U);
+  EXPECT_EQ(chain.electorate().m, 2U);
+  next = After(chain);
+  next.members[1].revoked = true;
+  ExpectUnsigned(chain, SignAs(next, 100), "only until");
+  ExpectUnsigned(chain, SignByOfficers(next, {3}), "1 more of hospital-b");
+  ASSERT_TRUE(chain.Extend(SignByOfficers(next, {2, 3}))) << "a hospital may sign its own end";
+  EXPECT_EQ(chain.electorate().m, 1U);
+  EXPECT_NE(DemoNotice(chain), "") << "one officer alone decides again";
+  next = After(chain);
+  next.members[2].revoked = true;
+  EXPECT_EQ(CodeOf(chain.Extend(SignByOfficers(next, {3}))), Code::kInvalid) << "nobody would be left";
+}
+
+TEST(Signers, ARevokedHospitalHasNoSay) {
+  RosterChain chain = TestChain(4);
+  Roster next = After(chain);
+  next.members[0].revoked = true;
+  ASSERT_TRUE(chain.Extend(SignByOfficers(next, {2, 3, 4})));
+  next = WithNextMember(chain);
+  ExpectTaken(chain, SignByOfficers(next, {2, 3}, 5));
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 2}, 5), "hospital-a is revoked");
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 2, 3}, 5), "hospital-a is revoked");
+}
+
+TEST(Signers, ASignatureOfAnotherRosterIsWrong) {
+  const RosterChain chain = TestChain(3);
+  const Roster next = WithNextMember(chain);
+  SignedRoster link = SignByOfficers(next, {1}, 4);
+  link.signatures.push_back(SignRoster(chain.current_signed().roster, TestOfficer(2)));
+  ExpectUnsigned(chain, link, "hospital-b's is wrong");
+  link = SignByOfficers(next, {1, 1}, 4);
+  ExpectUnsigned(chain, link, "one key signed twice");
+  link = SignByOfficers(next, {1}, 4);
+  link.signatures.push_back(SignRoster(link.roster, TestIdentity(2)));
+  ExpectUnsigned(chain, link, "no say");  // The hospital's identity key is not its officer.
+}
+
+// ---- officers ----
+
+// hospital-a has the officers 201 and 211.
+RosterChain WithTwoOfficers() {
+  RosterChain chain = TestChain(3);
+  Roster next = After(chain);
+  next.members[0].officers.push_back(TestOfficer(11).verify_key());
+  CHECK(chain.Extend(SignByOfficers(next, {1, 2})).has_value());
+  return chain;
+}
+
+TEST(Officers, ALaterOneIsSignedByAnEarlierOneOfItsHospital) {
+  const RosterChain chain = TestChain(3);
+  Roster next = After(chain);
+  next.members[0].officers.push_back(TestOfficer(11).verify_key());
+  ExpectTaken(chain, SignByOfficers(next, {1, 2}));
+  ExpectUnsigned(chain, SignByOfficers(next, {2, 3}), "an officer of hospital-a");
+  ExpectUnsigned(chain, SignByOfficers(next, {11, 2}), "no say");  // The newcomer cannot vouch for itself.
+  ExpectUnsigned(chain, SignByOfficers(next, {1}), "1 more of");
+}
+
+TEST(Officers, WhileTheFounderCountsBothSign) {
+  const RosterChain chain = TestChain(1);
+  Roster next = After(chain);
+  next.members[0].officers.push_back(TestOfficer(11).verify_key());
+  SignedRoster link = SignAs(next, 2);
+  ExpectUnsigned(chain, link, "an officer of hospital-a");
+  link.signatures.push_back(SignRoster(link.roster, TestOfficer(1)));
+  ExpectTaken(chain, link);
+  link.signatures.erase(link.signatures.begin());
+  ExpectUnsigned(chain, link, "the founding officer");
+}
+
+TEST(Officers, TwoOfOneHospitalAreOneSignature) {
+  const RosterChain chain = WithTwoOfficers();
+  const Roster next = WithNextMember(chain);
+  ExpectTaken(chain, SignByOfficers(next, {11, 2}, 4));
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 11}, 4), "two officers of hospital-a");
+  ExpectUnsigned(chain, SignByOfficers(next, {1, 11, 2}, 4), "two officers of hospital-a");
+}
+
+TEST(Officers, OneIsRemovedLikewiseAndNeverComesBack) {
+  RosterChain chain = WithTwoOfficers();
+  Roster next = After(chain);
+  next.members[0].officers = {TestOfficer(11).verify_key()};
+  ExpectUnsigned(chain, SignByOfficers(next, {2, 3}), "an officer of hospital-a");
+  ASSERT_TRUE(chain.Extend(SignByOfficers(next, {11, 2})));
+  ExpectUnsigned(chain, SignByOfficers(WithNextMember(chain), {1, 2}, 4), "no say");
+  next = After(chain);
+  next.members[0].officers.push_back(TestOfficer(1).verify_key());
+  EXPECT_EQ(CodeOf(chain.Extend(SignByOfficers(next, {11, 2}))), Code::kInvalid) << "given up is given up";
+  next = After(chain);
+  next.members[1].officers.push_back(TestOfficer(1).verify_key());
+  EXPECT_EQ(CodeOf(chain.Extend(SignByOfficers(next, {2, 3}))), Code::kInvalid) << "elsewhere too";
+}
+
+// ---- keys ----
+
+Roster WithNewKeys(const RosterChain& chain) {
+  Roster next = After(chain);
+  next.members[0].identity = TestIdentity(71).verify_key();
+  next.members[0].transport = TestTransport(72);
+  return next;
+}
+
+TEST(Keys, RotationIsSignedByTheOldOneTheNewOneAndTheOfficers) {
+  const RosterChain chain = TestChain(3);
+  const Roster next = WithNewKeys(chain);
+  const auto signed_by = [&](std::vector<std::uint8_t> identities, const std::vector<std::uint32_t>& officers) {
+    SignedRoster link = SignByOfficers(next, officers);
+    for (const std::uint8_t key : identities) link.signatures.push_back(SignRoster(link.roster, TestIdentity(key)));
+    return link;
+  };
+  ExpectTaken(chain, signed_by({1, 71}, {1, 2}));
+  ExpectTaken(chain, signed_by({1, 71}, {2, 3}));
+  ExpectUnsigned(chain, signed_by({71}, {1, 2}), "the old identity key of hospital-a");
+  ExpectUnsigned(chain, signed_by({1}, {1, 2}), "the new identity key of hospital-a");
+  ExpectUnsigned(chain, signed_by({2, 71}, {1, 2}), "no say");
+  ExpectUnsigned(chain, signed_by({1, 71}, {1}), "1 more of");
+  ExpectUnsigned(chain, signed_by({}, {1, 2, 3}), "the old identity key of hospital-a, the new identity key");
+}
+
+TEST(Keys, ATransportKeyAloneNeedsTheIdentitysSignature) {
+  const RosterChain chain = TestChain(3);
+  Roster next = After(chain);
+  next.members[0].transport = TestTransport(72);
+  SignedRoster link = SignByOfficers(next, {1, 2});
+  ExpectUnsigned(chain, link, "the old identity key of hospital-a");
+  link.signatures.push_back(SignRoster(link.roster, TestIdentity(1)));
+  ExpectTaken(chain, link);
+}
+
+TEST(Keys, WhatWasGivenUpServesNobodyAgain) {
+  RosterChain chain = TestChain(3);
+  SignedRoster link = SignByOfficers(WithNewKeys(chain), {1, 2});
+  for (const std::uint8_t key : {1, 71}) link.signatures.push_back(SignRoster(link.roster, TestIdentity(key)));
+  ASSERT_TRUE(chain.Extend(link));
+  EXPECT_EQ(chain.current().members[0].number, 1U) << "the same hospital";
+  Roster next = WithNextMember(chain);
+  next.members[3].transport = TestTransport(101);
+  EXPECT_EQ(CodeOf(chain.Extend(SignByOfficers(next, {1, 2}, 4))), Code::kInvalid);
+  next = WithNextMember(chain);
+  next.members[3].identity = TestIdentity(1).verify_key();
+  EXPECT_EQ(CodeOf(chain.Extend(SignByOfficers(next, {1, 2}, 4))), Code::kInvalid);
+  next = After(chain);
+  next.members[0].officers.push_back(TestIdentity(1).verify_key());
+  EXPECT_EQ(CodeOf(chain.Extend(SignByOfficers(next, {1, 2}))), Code::kInvalid) << "in another part";
+}
+
+TEST(Keys, TheOfficersGrantAndEndValidity) {
+  RosterChain chain = TestChain(3);
+  Roster next = After(chain);
+  next.members[0].valid_until_ms = 1'800'000'000'000;
+  ExpectUnsigned(chain, SignByOfficers(next, {1}), "1 more of");
+  ASSERT_TRUE(chain.Extend(SignByOfficers(next, {2, 3})));
+  const Member& member = chain.current().members[0];
+  EXPECT_FALSE(member.ExpiredAt(1'799'999'999'999));
+  EXPECT_TRUE(member.ExpiredAt(1'800'000'000'000));
+  EXPECT_TRUE(member.ExpiredAt(1'600'000'000'000)) << "long before its beginning";
+  EXPECT_FALSE(member.ExpiredAt(1'700'000'000'000 - 3'600'000)) << "clocks differ";
+  EXPECT_FALSE(chain.current().members[1].ExpiredAt(9'000'000'000'000)) << "no end";
+}
+
+// ---- proposals ----
+
+TEST(Proposal, SaysWhatChangesAndWhoIsStillNeeded) {
+  const RosterChain chain = TestChain(3);
+  Roster next = WithNextMember(chain);
+  next.members[1].revoked = true;
+  SignedRoster proposal = SignByOfficers(next, {1}, 4);
+  const auto draft = chain.Examine(proposal);
+  ASSERT_TRUE(draft) << draft.error().what;
+  EXPECT_FALSE(draft->Complete());
+  EXPECT_EQ(draft->signed_by, std::vector<std::string>{"hospital-a"});
+  EXPECT_EQ(draft->may_sign, (std::vector<std::string>{"hospital-b", "hospital-c"}));
+  EXPECT_EQ(draft->Missing(), "officers of 1 more of hospital-b, hospital-c");
+  ASSERT_EQ(draft->changes.size(), 3U);
+  EXPECT_EQ(draft->changes[0], "revokes hospital-b, for good");
+  EXPECT_EQ(draft->changes[1], "adds hospital-d: " + Fingerprint(next.members[3].identity, next.members[3].transport));
+
+  const std::string text = RosterText(RosterView(chain, &proposal, 1'800'000'000'000));
+  EXPECT_NE(text.find("needs the officers of 2 of 3 hospitals"), std::string::npos) << text;
+  EXPECT_NE(text.find("Proposed as roster 4"), std::string::npos) << text;
+  EXPECT_NE(text.find("Signed by hospital-a. Still needed: officers of 1 more"), std::string::npos) << text;
+  EXPECT_NE(RosterText(RosterView(TestChain(1), nullptr, 0)).find("DEMO FEDERATION"), std::string::npos);
+  EXPECT_EQ(CodeOf(chain.Examine(SignByOfficers(After(chain), {1}))), Code::kInvalid) << "it changes nothing";
+}
+
 // ---- first trust ----
 
 Status FoundWith(const SignedRoster& roster0, const Digest& fingerprint) {
@@ -110,14 +360,23 @@ TEST(Extend, RefusesEachBrokenRuleAlone) {
       {"a hospital left out", [](Roster& r) { r.members.resize(1); }, Code::kInvalid, "left out"},
       {"renamed", [](Roster& r) { r.members[0].name = "hospital-z"; }, Code::kInvalid, "was changed"},
       {"another id", [](Roster& r) { r.members[0].id.bytes[0] ^= 1; }, Code::kInvalid, "was changed"},
-      {"another identity", [](Roster& r) { r.members[0].identity = TestIdentity(95).verify_key(); }, Code::kInvalid,
-       "was changed"},
-      {"another transport", [](Roster& r) { r.members[0].transport = TestTransport(95); }, Code::kInvalid,
-       "was changed"},
-      {"another officer", [](Roster& r) { r.members[0].officers = {TestIdentity(95).verify_key()}; }, Code::kInvalid,
-       "was changed"},
-      {"longer validity", [](Roster& r) { r.members[0].valid_until_ms = 1'900'000'000'000; }, Code::kInvalid,
-       "was changed"},
+      {"another identity", [](Roster& r) { r.members[0].identity = TestIdentity(95).verify_key(); },
+       Code::kUnauthorised, "the old identity key of hospital-a, the new identity key of hospital-a"},
+      {"another transport", [](Roster& r) { r.members[0].transport = TestTransport(95); }, Code::kUnauthorised,
+       "the old identity key of hospital-a"},
+      {"another officer", [](Roster& r) { r.members[0].officers = {TestIdentity(95).verify_key()}; },
+       Code::kUnauthorised, "an officer of hospital-a"},
+      {"no officer", [](Roster& r) { r.members[0].officers.clear(); }, Code::kInvalid, "without an officer"},
+      {"changed and revoked at once",
+       [](Roster& r) {
+         r.members[0].revoked = true;
+         r.members[0].valid_until_ms = 1'900'000'000'000;
+       },
+       Code::kInvalid, "changed and revoked at once"},
+      {"valid until before it is valid from", [](Roster& r) { r.members[0].valid_until_ms = 1'600'000'000'000; },
+       Code::kInvalid, "valid until before"},
+      {"another server", [](Roster& r) { r.server_identity = TestIdentity(95).verify_key(); }, Code::kInvalid,
+       "server"},
       {"new key is an old one", [](Roster& r) { r.members[2].transport = r.members[0].transport; }, Code::kInvalid,
        "used already"},
       {"new name is an old one", [](Roster& r) { r.members[2].name = r.members[0].name; }, Code::kInvalid,
@@ -183,6 +442,7 @@ TEST(Extend, AKeyOfSmallOrderIsNoIdentity) {
   Roster next = WithNextMember(chain);
   next.members[0].identity = *VerifyKey::FromHexText("01" + std::string(62, '0'));  // "Verifies" anything, carelessly.
   SignedRoster link = SignAs(next, 1);
+  ASSERT_EQ(link.signatures.size(), 2U);
   link.signatures[1] = {next.members[0].identity, {}};
   const Bytes base = *FromHex("5866666666666666666666666666666666666666666666666666666666666666");
   std::copy(base.begin(), base.end(), link.signatures[1].signature.bytes.begin());

@@ -57,11 +57,17 @@ inline SignedRoster SignAs(const Roster& roster, std::uint32_t added_from) {
   return out;
 }
 
-inline Roster After(const RosterChain& chain) {
-  Roster next = chain.current();
-  next.seq += 1;
-  next.previous = chain.hash();
-  return next;
+inline Roster After(const RosterChain& chain) { return NextRoster(chain); }
+
+inline IdentityKey TestOfficer(std::uint32_t number) { return TestIdentity(static_cast<std::uint8_t>(number + 200)); }
+
+// Signed by the officers of these hospitals, and by each hospital from number `added_from` on.
+inline SignedRoster SignByOfficers(const Roster& roster, const std::vector<std::uint32_t>& hospitals,
+                                   std::uint32_t added_from = 100) {
+  SignedRoster out = SignAs(roster, added_from);
+  out.signatures.erase(out.signatures.begin());
+  for (const std::uint32_t number : hospitals) out.signatures.push_back(SignRoster(out.roster, TestOfficer(number)));
+  return out;
 }
 
 inline Roster WithNextMember(const RosterChain& chain) {
@@ -70,11 +76,18 @@ inline Roster WithNextMember(const RosterChain& chain) {
   return next;
 }
 
+// A roster a hospital: the founder signs until three are in, then the first two hospitals' officers do and as many more
+// as are needed.
 inline RosterChain TestChain(std::uint32_t hospitals) {
   const SignedRoster founding = SignAs(FoundingRoster(), 1);
   auto chain = RosterChain::Found(founding, founding.hash());
   CHECK(chain.has_value());
-  for (std::uint32_t n = 1; n <= hospitals; ++n) CHECK(chain->Extend(SignAs(WithNextMember(*chain), n)).has_value());
+  for (std::uint32_t n = 1; n <= hospitals; ++n) {
+    std::vector<std::uint32_t> signers(chain->electorate().m);
+    for (std::uint32_t i = 0; i < signers.size(); ++i) signers[i] = i + 1;
+    const Roster next = WithNextMember(*chain);
+    CHECK(chain->Extend(chain->electorate().founder ? SignAs(next, n) : SignByOfficers(next, signers, n)).has_value());
+  }
   return std::move(*chain);
 }
 

@@ -76,6 +76,12 @@ void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const 
       cohort.insert(std::lower_bound(cohort.begin(), cohort.end(), stranger), stranger);
     }
   }
+  const std::uint32_t gone = context_.scenario.revoked;
+  if (gone != 0 && gone != number && context_.random.PerMille(500)) {  // In the company of who is out.
+    if (!std::binary_search(cohort.begin(), cohort.end(), gone))
+      cohort.insert(std::lower_bound(cohort.begin(), cohort.end(), gone), gone);
+    ++invite.attempt;
+  }
   switch (context_.random.Below(4)) {
     case 0:
       invite.attempt += static_cast<std::uint32_t>(context_.random.Below(60));
@@ -90,6 +96,7 @@ void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const 
     invite.last_release = record->last_release;
   }
   context_.Note("the coordinator FORGES an invitation of {} to attempt {}", number, invite.attempt);
+  watch_.OnForgedInvite(invite);
   network_.FromCoordinator(victim, EncodeFrame(invite, key));
 }
 

@@ -59,8 +59,10 @@ RosterSignature World::MembershipSignature(const Member& member) const {
   return {key.verify_key(), key.Sign(Fields("HSA1/msg").AddText("Enroll").Add(Blake2b(bytes)).bytes())};
 }
 
-void World::PostRoster(const SignedRoster& roster, std::function<void()> then) {
+// Done, or known by others already, when it is complete or conflicts with what is.
+void World::PostRoster(const SignedRoster& roster, std::function<void(bool complete)> then) {
   Value body;
+  body.Set("signatures", Value(Value::Array{}));
   body.Set("roster", Base64(roster.roster));
   for (const auto& signature : roster.signatures) {
     Value one;
@@ -68,8 +70,8 @@ void World::PostRoster(const SignedRoster& roster, std::function<void()> then) {
     Value list = body["signatures"];
     body.Set("signatures", list.Push(one));
   }
-  Ask(*coordinator_, "POST", "/v1/roster", body, [this, roster, then](int status, const Value&) {
-    if (status == kOk || status == kConflict) return then();
+  Ask(*coordinator_, "POST", "/v1/roster", body, [this, roster, then](int status, const Value& answer) {
+    if (status == kOk || status == kConflict) return then(status == kConflict || answer["complete"].AsBool());
     if (status != 0) return context_.Fail("requests", fmt::format("the roster is answered with {}", status));
     Again(milliseconds(100), milliseconds(500), [this, roster, then] { PostRoster(roster, then); });
   });
@@ -89,7 +91,13 @@ void World::StartHospitals() {
   signed_roster.roster = Canonical(roster);
   signed_roster.signatures.insert(signed_roster.signatures.begin(),
                                   SignRoster(signed_roster.roster, Identity("founder")));
-  PostRoster(signed_roster, [this] {
+  PostRoster(signed_roster, [this](bool) {
+    const auto& scenario = context_.scenario;
+    const bool changes =
+        scenario.revoked != 0 || std::ranges::any_of(scenario.hospitals, &HospitalScenario::enrols_late);
+    if (scenario.revoked != 0) {
+      context_.scheduler.At(scenario.revoke_at, [this] { Revoke(context_.scenario.revoked); });
+    }
     for (auto& hospital : hospitals_) {
       const auto number = hospital->number;
       if (context_.scenario.hospitals[number - 1].enrols_late) {
@@ -98,6 +106,7 @@ void World::StartHospitals() {
       }
       hospital->process->Start();
       Again(milliseconds(1), milliseconds(500), [this, number] { Register(number); });
+      if (changes) Again(milliseconds(500), milliseconds(2500), [this, number] { SignRosters(number); });
     }
   });
 }
@@ -140,26 +149,74 @@ void World::Join(std::uint32_t number) {
   network_.EndStarted(*end);
 }
 
-// `consilium hospital confirm`: the founding officer signs what the coordinator proposes.
+// What the consortium posts of a proposed roster: with the founding officer's signature only where it counts.
+SignedRoster World::Proposed(const Value& next) const {
+  SignedRoster roster;
+  roster.roster = FromBase64(next["roster"].AsString()).value_or(Bytes{});
+  if (next["founder"].AsBool()) roster.signatures.push_back(SignRoster(roster.roster, Identity("founder")));
+  for (const auto& signature : next["membership"].AsArray()) {
+    roster.signatures.push_back({VerifyKey::FromHexText(signature["key"].AsString()).value_or(VerifyKey{}),
+                                 Signature::FromHexText(signature["signature"].AsString()).value_or(Signature{})});
+  }
+  return roster;
+}
+
+// `consilium hospital confirm`: signed at once while the founding officer counts, else proposed to the officers.
 void World::Confirm(std::uint32_t number) {
   Ask(*coordinator_, "GET", "/v1/roster/next?add=" + At(number).name, {},
       [this, number](int status, const Value& next) {
-        const auto start = [this, number] {
-          At(number).process->Start();
-          Register(number);
-        };
-        if (status == kConflict) return start();  // Confirmed before, and the answer was lost.
+        if (status == kConflict) return AwaitMember(number);  // Confirmed before, and the answer was lost.
         if (status != kOk) return Again(milliseconds(100), seconds(1), [this, number] { Confirm(number); });
-        SignedRoster roster;
-        roster.roster = FromBase64(next["roster"].AsString()).value_or(Bytes{});
-        roster.signatures = {SignRoster(roster.roster, Identity("founder"))};
-        for (const auto& signature : next["membership"].AsArray()) {
-          roster.signatures.push_back(
-              {VerifyKey::FromHexText(signature["key"].AsString()).value_or(VerifyKey{}),
-               Signature::FromHexText(signature["signature"].AsString()).value_or(Signature{})});
-        }
-        PostRoster(roster, start);
+        PostRoster(Proposed(next), [this, number](bool) { AwaitMember(number); });
       });
+}
+
+void World::AwaitMember(std::uint32_t number) {
+  Ask(*coordinator_, "GET", "/v1/roster", {}, [this, number](int status, const Value& roster) {
+    const auto again = [this, number] { AwaitMember(number); };
+    if (status != kOk) return Again(milliseconds(100), seconds(1), again);
+    for (const auto& member : roster["members"].AsArray()) {
+      if (member["name"].AsString() != At(number).name) continue;
+      At(number).process->Start();
+      Again(milliseconds(500), milliseconds(2500), [this, number] { SignRosters(number); });
+      return Register(number);
+    }
+    if (roster["proposal"].IsObject()) return Again(milliseconds(500), seconds(2), again);
+    Again(milliseconds(100), seconds(1), [this, number] { Confirm(number); });
+  });
+}
+
+// `consilium hospital revoke`, typed until it is done.
+void World::Revoke(std::uint32_t number) {
+  const auto again = [this, number] { Again(milliseconds(500), seconds(3), [this, number] { Revoke(number); }); };
+  Ask(*coordinator_, "GET", "/v1/roster/next?revoke=" + At(number).name, {},
+      [this, again](int status, const Value& next) {
+        if (status == kConflict) return;  // It is revoked.
+        if (status != kOk) return again();
+        PostRoster(Proposed(next), [again](bool) { again(); });
+      });
+}
+
+// `consilium-node roster sign` by a hospital's officer, who looks now and then.
+void World::SignRosters(std::uint32_t number) {
+  if (context_.now() > context_.scenario.faults_until + seconds(120)) return;
+  const auto again = [this, number] {
+    Again(milliseconds(500), milliseconds(2500), [this, number] { SignRosters(number); });
+  };
+  Ask(*At(number).process, "GET", "/v1/roster", {}, [this, number, again](int status, const Value& view) {
+    const auto& proposal = view["proposal"];
+    const bool asked = proposal.IsObject() &&
+                       std::ranges::any_of(proposal["may_sign"].AsArray(),
+                                           [&](const Value& name) { return name.AsString() == At(number).name; });
+    if (status != kOk || !asked) return again();
+    const Bytes roster = FromBase64(proposal["roster"].AsString()).value_or(Bytes{});
+    const auto signature = SignRoster(roster, Identity(At(number).name + "/officer"));
+    Value one, list{Value::Array{}};
+    one.Set("key", signature.key.Hex()).Set("signature", signature.signature.Hex());
+    Ask(*At(number).process, "POST", "/v1/roster",
+        Value().Set("roster", Base64(roster)).Set("signatures", list.Push(one)),
+        [again](int, const Value&) { again(); });
+  });
 }
 
 // ---- the researcher ----
@@ -180,7 +237,9 @@ void World::Submit(std::size_t index) {
     std::size_t willing = 0;
     for (const auto& hospital : scenario.hospitals) {
       using Says = HospitalScenario::Officer;
-      if (!hospital.unfit && (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves))
+      const bool stays = scenario.revoked == 0 || &hospital != &scenario.hospitals[scenario.revoked - 1];
+      if (stays && !hospital.unfit &&
+          (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves))
         ++willing;
     }
     if (willing >= scenario.plans[0].minimum_hospitals) return;
@@ -218,9 +277,9 @@ void World::Officer(std::uint32_t number) {
       Again(milliseconds(500), milliseconds(2500), [this, number] { Officer(number); });
     }
   };
-  Ask(*At(number).process, "GET", "/v1/status", {}, [this, number, newcomers, again](int status, const Value& answer) {
+  Ask(*At(number).process, "GET", "/v1/roster", {}, [this, number, newcomers, again](int status, const Value& answer) {
     if (status != kOk) return again();
-    const bool complete = !newcomers || answer["roster"]["seq"].AsInteger() >= 2;
+    const bool complete = !newcomers || answer["members"].AsArray().size() == hospitals_.size();
     Ask(*At(number).process, "GET", "/v1/plans", {},
         [this, number, complete, again](int plans_status, const Value& plans) {
           bool settled =

@@ -154,6 +154,8 @@ Scenario DrawScenario(std::uint64_t seed) {
     scenario.forged_per_mille = static_cast<std::uint32_t>(random.Between(10, 150));
   scenario.aborts = random.PerMille(30);
   scenario.abort_at = seconds(random.Between(2, 40));
+  if (random.PerMille(150)) scenario.revoked = static_cast<std::uint32_t>(random.Below(count) + 1);
+  scenario.revoke_at = milliseconds(random.Between(2500, 20000));
   return scenario;
 }
 
@@ -173,11 +175,12 @@ std::string Describe(const Scenario& s) {
                           h.enrols_late ? " late" : "", h.fails_per_mille);
     }
   }
-  text += fmt::format("; faults for {} s: cuts {}, crashes {}, outages {}, doubles {}, swaps {}, slow jobs {}{}{}{}{}",
-                      (s.faults_until - s.faults_from).count() / 1'000'000, s.frame_cut_per_mille,
-                      s.boundary_crash_per_mille, s.outages, s.double_per_mille, s.swap_per_mille, s.slow_job_per_mille,
-                      s.liar ? ", LIAR" : "", s.rollback ? ", ROLLBACK" : "", s.aborts ? ", aborted" : "",
-                      s.wild_values ? ", wild values" : "");
+  text +=
+      fmt::format("; faults for {} s: cuts {}, crashes {}, outages {}, doubles {}, swaps {}, slow jobs {}{}{}{}{}{}",
+                  (s.faults_until - s.faults_from).count() / 1'000'000, s.frame_cut_per_mille,
+                  s.boundary_crash_per_mille, s.outages, s.double_per_mille, s.swap_per_mille, s.slow_job_per_mille,
+                  s.liar ? ", LIAR" : "", s.rollback ? ", ROLLBACK" : "", s.aborts ? ", aborted" : "",
+                  s.wild_values ? ", wild values" : "", s.revoked == 0 ? "" : fmt::format(", {} revoked", s.revoked));
   return text;
 }
 

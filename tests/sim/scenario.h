@@ -40,6 +40,8 @@ struct Scenario {
   bool rollback = false;               // The coordinator comes back from an old backup.
   bool aborts = false;
   Duration abort_at{0};
+  std::uint32_t revoked = 0;  // This hospital is revoked in mid-study; 0: none.
+  Duration revoke_at{0};
 
   // Whether what the coordinator says can be relied on: invariants across hospitals hold then.
   [[nodiscard]] bool CoordinatorHonest() const { return !liar && !rollback; }

@@ -1,6 +1,8 @@
 // See watch.h: what is seen at the hospitals, and what holds even when the coordinator lies.
 #include "tests/sim/watch.h"
 
+#include "common/secagg/variant.h"
+
 namespace consilium::sim {
 
 Result<Message> Peek(ByteView frame) {
@@ -47,12 +49,55 @@ void Watch::OnHospitalCommitted(std::uint32_t number, const std::vector<Write>& 
     if (const auto* append = std::get_if<AppendChain>(&write); append != nullptr && append->name == "ledger") {
       OnLedgerRow(number, append->row);
     }
+    if (const auto* put = std::get_if<PutState>(&write); put != nullptr && put->core == "roster")
+      OnRoster(put->blob, fmt::format("hospital {}", number), &hospitals_[number].revoked);
     if (const auto* put = std::get_if<PutState>(&write); put != nullptr && put->core == "study") {
       auto record = DecodeParticipantRecord(put->blob);
       if (!record) return context_.Fail("stored records", "a hospital's study does not decode: " + record.error().what);
       OnParticipant(number, *record);
     }
   }
+}
+
+// Counted here once more, without the chain's rules: the founding officer's signature until three hospitals had
+// officers, then those of more than half of the hospitals that have some.
+void Watch::OnRoster(ByteView signed_roster, const std::string& where, std::map<std::uint32_t, Duration>* revoked) {
+  const auto link = ParseSignedRoster(signed_roster);
+  const auto roster = link ? ParseRoster(link->roster) : std::unexpected(link.error());
+  if (!roster) return context_.Fail("stored records", where + ": a roster does not parse: " + roster.error().what);
+  for (const Member& member : roster->members) {
+    if (member.revoked) revoked->try_emplace(member.number, context_.now());
+  }
+  if (!rosters_.emplace(link->hash(), *roster).second) return;
+  const auto before = rosters_.find(roster->previous);
+  std::set<std::uint32_t> voters, may;
+  bool founder = false;
+  for (const RosterSignature& s : link->signatures) {
+    if (!Verify(s.key, Fields("HSA1/msg").AddText("Roster").Add(link->hash()).bytes(), s.signature)) continue;
+    founder |= s.key == roster->founder;
+    for (const Member& member : before == rosters_.end() ? std::vector<Member>() : before->second.members) {
+      if (!member.revoked && std::ranges::find(member.officers, s.key) != member.officers.end())
+        voters.insert(member.number);
+    }
+  }
+  for (const Member& member : before == rosters_.end() ? std::vector<Member>() : before->second.members) {
+    if (!member.revoked && member.HasOfficer()) may.insert(member.number);
+  }
+  founder_counts_ &= may.size() < 3;
+  const bool enough = founder_counts_ ? founder : 2 * voters.size() > may.size();
+  if (!enough) {
+    context_.Fail("roster signatures", fmt::format("{}: roster {} has {} of {} hospitals' officers", where, roster->seq,
+                                                   voters.size(), may.size()));
+  }
+}
+
+void Watch::OnInviteSent(const Invite& invite) {
+  const auto roster = rosters_.find(invite.roster);
+  if (roster == rosters_.end()) return;
+  const Digest context =
+      PlainContext(roster->second.federation, invite.roster, invite.study, invite.round, invite.attempt,
+                   Blake2b(invite.query.content), invite.last_release, invite.cohort);
+  invites_.try_emplace(context, InviteBook{invite.cohort, context_.now()});
 }
 
 // One COMMIT an attempt, always above the last, never above the plan's maximum, never without a RESERVE.
@@ -134,11 +179,20 @@ void Watch::OnOffer(std::uint32_t number, const Offer& offer) {
   if (known->second.first != offer.context) return context_.Fail("one context an attempt", where);
   if (known->second.second != offer.vector.root) return context_.Fail("one vector an attempt", where);
   hospital.offered_roots.insert(offer.vector.root);
+  const auto invite = invites_.find(offer.context);
+  if (invite == invites_.end()) return;
+  for (const std::uint32_t other : invite->second.cohort) {
+    const auto revoked = hospital.revoked.find(other);
+    if (revoked != hospital.revoked.end() && invite->second.first_sent > revoked->second)
+      return context_.Fail("revoked stays out", fmt::format("{}: in the company of {}", where, other));
+  }
 }
 
 void Watch::OnForged(std::uint32_t number, Bytes vector) { hospitals_[number].forged.push_back(std::move(vector)); }
 void Watch::OnOfficerApproves(std::uint32_t number, const StudyId& study) { hospitals_[number].asked.insert(study); }
 void Watch::OnAbortAsked(const StudyId& study) { studies_[study].abort_asked = true; }
+
+void Watch::OnForgedInvite(const Invite& invite) { OnInviteSent(invite); }
 
 void Watch::OnForgedRelease(ByteView frame) {
   const auto message = Peek(frame);

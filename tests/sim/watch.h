@@ -34,6 +34,7 @@ class Watch {
   void OnCoordinatorSends(ByteView frame);
   void OnCoordinatorRestored(const Disk::Backup& backup);              // From an old backup.
   void OnForged(std::uint32_t number, Bytes vector);                   // A rogue hospital offered this as its own.
+  void OnForgedInvite(const Invite& invite);                           // Likewise.
   void OnForgedRelease(ByteView frame);                                // Under the coordinator's key.
   void OnOfficerApproves(std::uint32_t number, const StudyId& study);  // Asked for, perhaps lost.
   void OnAbortAsked(const StudyId& study);
@@ -64,7 +65,14 @@ class Watch {
     std::map<std::pair<StudyId, std::uint32_t>, std::pair<Digest, Digest>> offered;  // -> (context, root)
     std::set<Digest> offered_roots;
     std::vector<Bytes> forged;
+    std::map<std::uint32_t, Duration> revoked;  // Who, by its durable rosters, and since when they are.
   };
+  struct InviteBook {
+    std::vector<std::uint32_t> cohort;
+    Duration first_sent{0};
+  };
+  void OnRoster(ByteView signed_roster, const std::string& where, std::map<std::uint32_t, Duration>* revoked);
+  void OnInviteSent(const Invite& invite);
   void OnLedgerRow(std::uint32_t number, ByteView row);
   void OnParticipant(std::uint32_t number, const ParticipantRecord& record);
   void OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after);
@@ -87,8 +95,12 @@ class Watch {
   VerifyKey coordinator_;
   std::map<StudyId, StudyBook> studies_;
   std::map<std::uint32_t, HospitalBook> hospitals_;
-  std::map<Digest, Query> queries_;     // Every query that was computed, by hash.
-  std::map<Digest, Release> releases_;  // Every release that was sent, forged ones too, by H(envelope).
+  std::map<std::uint32_t, Duration> revoked_;  // As the coordinator's durable rosters have it.
+  std::map<Digest, InviteBook> invites_;       // By context; forged ones too.
+  std::map<Digest, Roster> rosters_;           // Every durable one, by hash.
+  bool founder_counts_ = true;                 // Three hospitals never had officers.
+  std::map<Digest, Query> queries_;            // Every query that was computed, by hash.
+  std::map<Digest, Release> releases_;         // Every release that was sent, forged ones too, by H(envelope).
   std::map<std::pair<StudyId, std::uint32_t>, Digest> agreed_;  // (study, seq) -> H, as the first hospital holds it.
 };
 

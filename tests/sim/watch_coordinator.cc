@@ -13,6 +13,8 @@ constexpr Duration kSettled = std::chrono::seconds(100);  // The longest outage 
 
 void Watch::OnCoordinatorCommitted(const std::vector<Write>& writes) {
   for (const auto& write : writes) {
+    if (const auto* put = std::get_if<PutState>(&write); put != nullptr && put->core == "roster")
+      OnRoster(put->blob, "coordinator", &revoked_);
     if (const auto* put = std::get_if<PutState>(&write); put != nullptr && put->core == "study") {
       auto record = DecodeStudyRecord(put->blob);
       if (!record)
@@ -70,7 +72,10 @@ void Watch::OnDeclined(const Value& row) {
   const auto& reason = row["reason"].AsString();
   const bool own =
       reason == Name(Reason::kFailedHere) || reason == Name(Reason::kRejected) || reason == Name(Reason::kNotApproved);
-  if (orderly && !own) context_.Fail("honest parties agree", CanonicalJson(row));
+  // A hospital that has the newer roster is not joined by one that the attempt still has; and the revoked one itself.
+  const bool membership =
+      scenario.revoked != 0 && (reason == Name(Reason::kCohort) || reason == Name(Reason::kRevoked));
+  if (orderly && !own && !membership) context_.Fail("honest parties agree", CanonicalJson(row));
 }
 
 void Watch::OnStudy(StudyRecord record) {
@@ -100,6 +105,9 @@ void Watch::OnRoundOpened(StudyBook& book, const StudyRecord& after) {
   if (Canonical(step->query) != after.open->query)
     context_.Fail("derived query", where + ": not what the answers give");
   if (after.open->attempt != after.attempts) context_.Fail("attempts rise", where);
+  for (const std::uint32_t number : after.open->cohort) {
+    if (revoked_.contains(number)) context_.Fail("revoked stays out", fmt::format("{}: {} is invited", where, number));
+  }
 }
 
 // The answer is the exact sum over the named survivors; there are enough of them, and all were invited.
@@ -174,6 +182,7 @@ void Watch::OnCoordinatorSends(ByteView frame) {
   if (!message)
     return context_.Fail("wire", "the coordinator sends a frame that does not read: " + message.error().what);
   context_.Note("coordinator sends: {}", KindName(*message));
+  if (const auto* invite = std::get_if<Invite>(&*message)) OnInviteSent(*invite);
   const auto* release = std::get_if<Release>(&*message);
   if (release == nullptr) return;
   releases_[Blake2b(frame)] = *release;
@@ -186,6 +195,10 @@ void Watch::OnCoordinatorSends(ByteView frame) {
 }
 
 void Watch::OnCoordinatorRestored(const Disk::Backup& backup) {
+  revoked_.clear();
+  for (const auto& [where, blob] : backup.stored.state) {
+    if (where.first == "roster") OnRoster(blob, "coordinator's backup", &revoked_);
+  }
   for (auto& [id, book] : studies_) {
     book.known = false;
     book.record = {};
@@ -225,7 +238,7 @@ std::string Watch::WhatIsLeft() const {
     if (!CoordinatorEnded(id))
       return fmt::format("study {} is {}", NameOf(id), book.known ? Name(book.record.phase) : "unknown");
     for (const auto& [number, verdict] : book.record.verdicts) {
-      if (!verdict.approved) continue;
+      if (!verdict.approved || revoked_.contains(number)) continue;
       const auto& records = hospitals_.at(number).records;
       const auto record = records.find(id);
       if (record == records.end() || record->second.phase != book.record.phase) {
@@ -266,7 +279,7 @@ void Watch::AtEnd() {
       }
       if (mine == hospital.records.end() || record.phase != StudyPhase::kComplete) continue;
       const auto verdict = record.verdicts.find(number);
-      if (verdict == record.verdicts.end() || !verdict->second.approved) continue;
+      if (verdict == record.verdicts.end() || !verdict->second.approved || revoked_.contains(number)) continue;
       if (mine->second.releases != record.releases || mine->second.last_release != record.last_release) {
         context_.Fail("one answer everywhere", fmt::format("{}: hospital {} ends with another release", where, number));
       }

@@ -52,7 +52,8 @@ class World {
   using Then = std::function<void(int status, const Value& body)>;
   void Ask(Process& process, std::string method, std::string path, Value body, Then then);
   void Again(Duration least, Duration most, std::function<void()> act);
-  void PostRoster(const SignedRoster& roster, std::function<void()> then);
+  void PostRoster(const SignedRoster& roster, std::function<void(bool complete)> then);
+  [[nodiscard]] SignedRoster Proposed(const Value& next) const;
   void StartHospitals();
   void Submit(std::size_t plan);
   void Abort(StudyId study);
@@ -62,6 +63,9 @@ class World {
   void EnrolLate(std::uint32_t number);
   void Join(std::uint32_t number);
   void Confirm(std::uint32_t number);
+  void AwaitMember(std::uint32_t number);
+  void Revoke(std::uint32_t number);
+  void SignRosters(std::uint32_t number);
   // faults
   void PlanOutages();
   void Outage();

@@ -201,9 +201,11 @@ TEST_F(ListenerTest, ARevokedKeysLiveSessionCloses) {
   Ear b = Node(b_);
   Greet(coordinator, a, a_);
   Greet(coordinator, b, b_);
+  coordinator.link->Transmit(Send{a_.public_key(), Frame("the last word")});
   coordinator.link->Admit({b_.public_key()});
   a.link->Transmit(Send{{}, Frame("too late")});
   ASSERT_TRUE(Until({&coordinator, &a, &b}, [&] { return a.Lost() && coordinator.Lost(); }));
+  EXPECT_TRUE(a.Has("the last word"));
   ASSERT_TRUE(Until({&coordinator, &a, &b}, [&] { return a.All<PeerLost>().back().reason == "key refused"; }));
   EXPECT_EQ(coordinator.All<PeerLost>()[0].peer, a_.public_key());
   EXPECT_FALSE(coordinator.Has("too late"));

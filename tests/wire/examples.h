@@ -75,6 +75,10 @@ inline std::vector<Message> Examples() {
       Abandon{.study = study, .attempt = 4, .reason = Reason::kQuorum},
       Heartbeat{.phase = Phase::kUploading, .study = study, .bytes_done = 10, .bytes_total = 1ULL << 33},
       StudyState{.study = study, .phase = StudyPhase::kPaused, .reason = Reason::kBusy, .releases = 3},
+      RosterDraft{
+          .hash = digest,
+          .roster = small,
+          .signatures = {{TestKey().verify_key(), Filled<Signature>(4)}, {Filled<VerifyKey>(3), Filled<Signature>(5)}}},
       Later{9},
   };
 }

@@ -24,7 +24,7 @@ F AnyFixed() {
 }
 inline Digest AnyDigest() { return AnyFixed<Digest>(); }
 inline StudyId AnyStudy() { return AnyFixed<StudyId>(); }
-inline Reason AnyReason() { return static_cast<Reason>(Below<int>(static_cast<int>(Reason::kShuttingDown) + 1)); }
+inline Reason AnyReason() { return static_cast<Reason>(Below<int>(static_cast<int>(Reason::kExpired) + 1)); }
 inline StudyPhase AnyStudyPhase() {
   return static_cast<StudyPhase>(Below<int>(static_cast<int>(StudyPhase::kFailed) + 1));
 }
@@ -114,8 +114,19 @@ inline Message AnyMessage(std::size_t kind) {
       return Abandon{AnyStudy(), Any<U32>(), AnyReason()};
     case 14:
       return Heartbeat{static_cast<Phase>(Below(5)), AnyStudy(), Any<std::uint64_t>(), Any<std::uint64_t>()};
-    default:
+    case 15:
       return StudyState{AnyStudy(), AnyStudyPhase(), AnyReason(), Any<U32>()};
+    default: {
+      if (Below(5) == 0) return RosterDraft{};
+      RosterDraft draft{AnyDigest(), AnyBlob(), {}};
+      draft.hash.bytes[0] |= 1;
+      for (int i = Below(20); i > 0; --i) {
+        auto key = AnyFixed<VerifyKey>();
+        key.bytes[0] = static_cast<std::uint8_t>(i);
+        draft.signatures.push_back({key, AnyFixed<Signature>()});
+      }
+      return draft;
+    }
   }
 }
 

@@ -154,7 +154,7 @@ TEST(Hostile, UnknownKindsAndEnumerantsAreMalformed) {
   auto raw = kind.builder.getRoot<capnp::AnyStruct>();
   raw.getDataSection()[0] = 200;
   EXPECT_NE(kind.WhyMalformed("Hello").find("its kind is unknown"), std::string::npos);
-  for (std::uint16_t reason : {30, 999, 65535}) {
+  for (std::uint16_t reason : {31, 999, 65535}) {
     Draft draft;
     auto refused = draft.message.initRefused();
     refused.setStudy(Raw(kZero));
@@ -183,6 +183,34 @@ TEST(Hostile, ListsOverTheirLimitAreMalformed) {
   EXPECT_NE(rosters.WhyMalformed("Roster").find("more blobs than 16"), std::string::npos);
   GoodRelease(absent).initAbsent(kMaxHospitals + 1);
   EXPECT_NE(absent.WhyMalformed("Release").find("more absent hospitals than 10000"), std::string::npos);
+}
+
+TEST(Hostile, ARosterDraftHasItsHashAndEachKeyOnce) {
+  const auto draft_with = [](Draft& draft, unsigned signatures) {
+    auto roster = draft.message.initRosterDraft();
+    roster.setHash(Raw(Filled<Digest>(1)));
+    Fill(roster.initRoster(), InlineBlob(View("r")));
+    auto list = roster.initSignatures(signatures);
+    for (unsigned i = 0; i < signatures; ++i) {
+      auto key = Filled<VerifyKey>(static_cast<std::uint8_t>(i));
+      key.bytes[31] = static_cast<std::uint8_t>(i >> 8);
+      list[i].setKey(Raw(key));
+      list[i].setSignature(Raw(Filled<Signature>(9)));
+    }
+    return roster;
+  };
+  Draft good, twice, zero, many, cut;
+  draft_with(good, 2);
+  EXPECT_TRUE(good.Good("RosterDraft")) << good.WhyMalformed("RosterDraft");
+  auto list = draft_with(twice, 2).getSignatures();
+  list[1].setKey(list[0].asReader().getKey());
+  EXPECT_NE(twice.WhyMalformed("RosterDraft").find("signs a roster twice"), std::string::npos);
+  draft_with(zero, 0).setHash(Raw(kZero));
+  EXPECT_NE(zero.WhyMalformed("RosterDraft").find("zero hash"), std::string::npos);
+  draft_with(many, 0).initSignatures(kMaxRosterSignatures + 1);
+  EXPECT_NE(many.WhyMalformed("RosterDraft").find("more signatures than 10000"), std::string::npos);
+  draft_with(cut, 1).getSignatures()[0].setSignature(Raw(Bytes(63)));
+  EXPECT_NE(cut.WhyMalformed("RosterDraft"), "");
 }
 
 TEST(Hostile, SetsAreAscendingFromOne) {
