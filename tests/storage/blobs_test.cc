@@ -53,6 +53,9 @@ TEST_F(BlobsTest, PutsReadsAndDrops) {
 
 // Connections of strangers may take every descriptor that the process has; hospitals' uploads go on.
 TEST_F(BlobsTest, WorksWhenNoDescriptorIsLeft) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer of vptrs opens a pipe to look at a pointer, and takes none for a bad one";
+#endif
   auto blobs = Open();
   const Digest before = blobs->Put(Pattern(1000)).value();
   std::vector<int> taken;
