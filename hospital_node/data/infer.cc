@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/settings/terminal.h"
+#include "common/settings/value.h"
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/csv.h"
 
@@ -24,6 +25,7 @@ struct Seen {
   std::string name;
   std::uint64_t rows = 0, missing = 0;
   bool numeric = true, whole = true, unique = true;
+  bool writable = true;  // Every value is text that a schema can hold: UTF-8 without control characters.
   double least = INFINITY, most = -INFINITY;
   std::set<std::string> values;  // The first kTracked.
   std::set<std::string> ids;     // All, while they are unique.
@@ -44,12 +46,13 @@ struct Seen {
     } else {
       numeric = false;
     }
+    writable = writable && ParseJson(TomlString(text)).value_or(Value()) == Value(text);
     if (values.size() < kTracked) values.insert(text);
     if (unique) unique = ids.insert(text).second;
     if (!unique) ids.clear();
   }
   [[nodiscard]] bool IsCategory() const {
-    if (values.size() < 2) return false;
+    if (values.size() < 2 || !writable) return false;
     return numeric ? whole && values.size() <= kMostNumericLevels : values.size() <= kMostLevels;
   }
 };

@@ -257,7 +257,12 @@ class Hospital {
 
   void OfferPlan() {
     const Plan& plan = APlan();
-    Say(PlanOffer{plan.id(), SomeBlob(Canonical(plan))});
+    const std::uint8_t how = source_.Byte();
+    if (how < 128 || contents_.empty()) return Say(PlanOffer{plan.id(), SomeBlob(Canonical(plan))});
+    // The bytes of something else that is pulled.
+    Blob blob = BlobOf(std::next(contents_.begin(), static_cast<std::ptrdiff_t>(how % contents_.size()))->second);
+    if ((how & 64U) != 0) --blob.bytes;
+    Say(PlanOffer{plan.id(), blob});
   }
 
   void SayInvite(bool wrong) {

@@ -147,11 +147,13 @@ void Events(const Writer& writer) {
   coordinator("declines", with(begin[0], {7, 0, 0, 1, 5, 0, 17, 30, 28, 17, 30, 28}));
   coordinator("beats",
               with(begin[0], {10, 0, 1, 3, 0, 255, 255, 255, 255, 255, 255, 255, 255, 1, 1, 1, 1, 1, 1, 1, 1}));
-  coordinator("requests",
-              with(begin[1], {15, 2, 4, 1, 0, 5, '9', '9', '9', '9', '9', 15, 3, 7, 1, 2, 0, 15, 3, 7, 1, 3, 0}));
+  Bytes far = {15, 6, 4, 1, 0, 18};
+  far.resize(far.size() + 18, '9');
+  coordinator("requests", with(begin[1], {15, 7, 7, 1, 2, 0, 15, 7, 7, 1, 3, 0, 15, 6, 7, 1, 4, 0, 15, 6, 7, 1, 5, 0}));
+  coordinator("rows-far-away", with(begin[1], far));
   coordinator("revoked", with(begin[0], {22, 0, 0, 14, 28, 17, 30}));
   coordinator("enrolment", {26, 23, 1, 0, 24, 0, 22, 3, 0, 14, 15, 10, 3, 0, 20});
-  coordinator("drafts", {26, 11, 0, 0, 1, 2, 0, 11, 1, 0, 1, 4, 0, 20, 26, 15, 3, 9, 0});
+  coordinator("drafts", {26, 11, 0, 0, 1, 2, 0, 11, 1, 0, 1, 4, 0, 20, 26, 15, 7, 9, 0});
   coordinator("raw", {26, 12, 0, 4, 1, 2, 3, 4, 13, 1, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
   for (std::uint8_t i = 0; i < 10; ++i)
     coordinator("mutated-" + std::to_string(i), with(begin[0], {25, 1, 0, i, 0, 0, 40, 5, 25, 2, 1, i, 0, 0, 33, 1}));
@@ -164,9 +166,9 @@ void Events(const Writer& writer) {
   node("large", with(ready[2], {kNow | 8, 2, 0, 0, 15, 1, 0, 0, 15, 1, 0, 3, 12, 0}));
   node("large-input", with(ready[1], {8, 1, 12, 0, 31, kNow | 31, 12, 0}));
   node("false-size", with(ready[1], {8, 1, 44, 0, 31, kNow | 31, 8, 1, 13, 0, 31, kNow | 31}));
-  node("sizes-at-odds", {28, 3, 0, 0, 0, 14, 15, 3, 0, 31, 1, 0, 31, 28});
-  node("plan-pulled", {28, 4, 0, 7, 1, 31, 4, 0, 23, 1, 31, 1, 0, 28, 4, 0, 7, 1, 31});
-  node("false-size-later", with(ready[1], {9, 1, 4, 0, 8, 31, 0, 4, 0, 23, 0, 11, 1, 1, 1, 1, 0, 28, 4, 0, 7, 0, 31}));
+  node("sizes-at-odds", {28, 3, 0, 0, 0, 14, 7, 31, 0, 23, 31, 7, 5});
+  node("plan-pulled", {28, 4, 0, 0, 7, 1, 31, 4, 0, 0, 23, 1, 31, 1, 0, 28, 4, 0, 0, 7, 1, 31});
+  node("false-size-later", with(ready[1], {8, 1, 44, 0, 4, 0, 192, 11, 1, 1, 1, 1, 0, 28, 4, 0, 128, 31, 31}));
   node("withdrawals", with(ready[0], {128 | 7, 0, 3, 1, 0, 7, 0, 3, 2, 0, kNow | 23, 0, 7, 0, 3, 5, 1}));
   node("crashes",
        with(ready[1], {25, 2, kNow | 8, 1, 4, 0, 28, 25, 1, kNow | 8, 1, 4, 0, 28, kNow | 8, 1, 4, 0, 24, 28}));
