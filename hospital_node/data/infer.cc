@@ -19,6 +19,7 @@ namespace consilium::node {
 namespace {
 
 constexpr std::size_t kMostLevels = 20, kMostNumericLevels = 10, kTracked = 64;
+constexpr double kLeastDigit = 1e-300, kMostNumber = 1e29;
 constexpr std::string_view kMissingCodes[] = {"", "?", "NA", "N/A", "na", "NULL", "null", "NaN", "nan", "."};
 
 struct Seen {
@@ -60,11 +61,15 @@ struct Seen {
 // Outward to two significant digits.
 double Rounded(double v, bool up) {
   if (v == 0) return 0;
+  if (std::fabs(v) < kLeastDigit) return up == (v > 0) ? std::copysign(kLeastDigit, v) : 0;
   const double unit = std::pow(10.0, std::floor(std::log10(std::fabs(v))) - 1);
   return (up ? std::ceil(v / unit) : std::floor(v / unit)) * unit;
 }
 
-std::string NumberText(double v) { return v == std::floor(v) ? fmt::format("{:.0f}", v) : fmt::format("{:g}", v); }
+// TOML's integers end at 2^53 here.
+std::string NumberText(double v) {
+  return v == std::floor(v) && std::fabs(v) < 1e15 ? fmt::format("{:.0f}", v) : fmt::format("{:g}", v);
+}
 
 std::string Levels(const Seen& column) {
   std::vector<std::string> levels(column.values.begin(), column.values.end());
@@ -86,12 +91,14 @@ std::string ColumnText(const Seen& column, bool patient) {
       out += fmt::format("# If this is the outcome: type = \"label\", positive and negative instead of levels.\n");
     return out + "meaning = \"\"\n";
   }
-  if (!column.numeric) return out + "type = \"text\"  # Not used by any study.\n";
+  const bool range = column.numeric && std::max(std::fabs(column.least), std::fabs(column.most)) < kMostNumber;
+  if (!range) return out + "type = \"text\"  # Not used by any study.\n";
   const double least = Rounded(column.least, false), most = Rounded(column.most, true);
+  const double above = least + (std::fabs(least) < 1e15 ? 1.0 : 0.01 * std::fabs(least));
   return out + fmt::format(
                    "type = \"number\"\nunit = \"\"\nminimum = {}  # What is possible, not what this file holds.\n"
                    "maximum = {}\nmeaning = \"\"\n",
-                   NumberText(least), NumberText(least < most ? most : least + 1));
+                   NumberText(least), NumberText(least < most ? most : above));
 }
 
 char GuessDelimiter(const std::vector<std::string>& header) {
@@ -130,6 +137,10 @@ Result<std::string> InferSchema(const std::string& csv_file) {
           fmt::format("{}:{}: the column \"{}\" has a name that no schema can hold (1 to 64 of the letters A-Z, a-z, "
                       "digits and _ . -); rename it in the file's header",
                       csv_file, csv.line(), Printable(plain.substr(0, 80))));
+    }
+    if (std::ranges::find(columns, plain, &Seen::name) != columns.end()) {
+      return Fail(Code::kInvalid,
+                  fmt::format("{}:{}: column \"{}\" is there twice; rename one", csv_file, csv.line(), plain));
     }
     columns.emplace_back().name = plain;
   }

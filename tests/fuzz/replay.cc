@@ -1,5 +1,6 @@
-// fuzz_replay --list | TARGET FILE|FOLDER... (each file once through the target) | --seeds FOLDER (writes the seeds
-// that are made from code). Needs no libFuzzer: this is how the corpora are tests of the ordinary build.
+// fuzz_replay --list (name, longest input, share of executions) | TARGET FILE|FOLDER... (each file once through the
+// target) | --seeds FOLDER (writes the seeds that are made from code). Needs no libFuzzer: this is how the corpora are
+// tests of the ordinary build.
 #include <unistd.h>
 
 #include <csignal>
@@ -42,7 +43,8 @@ int Main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   CHECK(StartCrypto().has_value());
   if (arguments == std::vector<std::string>{"--list"}) {
-    for (const Target& target : Targets()) std::printf("%s %zu\n", std::string(target.name).c_str(), target.most);
+    for (const Target& target : Targets())
+      std::printf("%s %zu %d\n", std::string(target.name).c_str(), target.most, target.share);
     return 0;
   }
   if (arguments.size() == 2 && arguments[0] == "--seeds") return WriteSeeds(arguments[1]);

@@ -24,8 +24,28 @@ Plan MakePlan(const std::string& name, int columns, const std::string& task) {
 
 }  // namespace
 
+const IdentityKey& Identity(std::uint32_t n) {
+  static std::map<std::uint32_t, IdentityKey> keys;
+  const auto known = keys.find(n);
+  if (known != keys.end()) return known->second;
+  return keys.emplace(n, TestIdentity(static_cast<std::uint8_t>(n))).first->second;
+}
+
+const TransportKey& Transport(std::uint32_t n) {
+  static std::map<std::uint32_t, TransportKey> keys;
+  const auto known = keys.find(n);
+  if (known != keys.end()) return known->second;
+  return keys.emplace(n, TestTransport(static_cast<std::uint8_t>(n))).first->second;
+}
+
 const RosterChain& Chain() {
-  static const RosterChain chain = TestChain(3);
+  static const RosterChain chain = [] {
+    RosterChain made = TestChain(0);
+    Roster next = After(made);
+    for (std::uint32_t n = 1; n <= 3; ++n) next.members.push_back(TestMember(n));
+    CHECK(made.Extend(SignAs(next, 1)).has_value());
+    return made;
+  }();
   return chain;
 }
 
@@ -50,17 +70,17 @@ SignedRoster NextLink(Source& source, const SignedRoster& last) {
       member.valid_until_ms = 1'800'000'000'000 + static_cast<std::int64_t>(source.Number(4));
       break;
     case 2:
-      member.officers.push_back(TestIdentity(static_cast<std::uint8_t>(240 + source.Below(8))).verify_key());
+      member.officers.push_back(Identity(240 + source.Below(8)).verify_key());
       break;
     case 3: {
       const auto n = static_cast<std::uint32_t>(next.members.size() + 1);
       next.members.push_back(TestMember(n));
-      extra.push_back(Enrolled(next, next.members.back(), TestIdentity(static_cast<std::uint8_t>(n))));
+      extra.push_back(Enrolled(next, next.members.back(), Identity(n)));
       break;
     }
     case 4:  // New keys.
-      member.identity = TestIdentity(static_cast<std::uint8_t>(60 + member.number)).verify_key();
-      member.transport = TestTransport(static_cast<std::uint8_t>(70 + member.number));
+      member.identity = Identity(60 + member.number).verify_key();
+      member.transport = Transport(70 + member.number);
       break;
     case 5:
       next.seq += source.Byte();
@@ -75,13 +95,11 @@ SignedRoster NextLink(Source& source, const SignedRoster& last) {
   SignedRoster link{Canonical(next), std::move(extra)};
   const std::uint8_t signers = source.Byte();
   for (std::uint32_t officer = 1; officer <= 4; ++officer) {
-    if ((signers >> officer & 1U) != 0) link.signatures.push_back(SignRoster(link.roster, TestOfficer(officer)));
+    if ((signers >> officer & 1U) != 0) link.signatures.push_back(SignRoster(link.roster, Identity(officer + 200)));
   }
-  if ((signers & 1U) != 0) link.signatures.push_back(SignRoster(link.roster, TestIdentity(90)));
-  if ((signers & 32U) != 0)
-    link.signatures.push_back(SignRoster(link.roster, TestIdentity(static_cast<std::uint8_t>(who + 1))));
-  if ((signers & 64U) != 0)
-    link.signatures.push_back(SignRoster(link.roster, TestIdentity(static_cast<std::uint8_t>(who + 61))));
+  if ((signers & 1U) != 0) link.signatures.push_back(SignRoster(link.roster, Identity(90)));
+  if ((signers & 32U) != 0) link.signatures.push_back(SignRoster(link.roster, Identity(who + 1)));
+  if ((signers & 64U) != 0) link.signatures.push_back(SignRoster(link.roster, Identity(who + 61)));
   std::ranges::sort(link.signatures, {}, &RosterSignature::key);
   return link;
 }
@@ -94,7 +112,7 @@ Value RosterBody(const SignedRoster& link) {
 }
 
 SignedRoster LastLink(const sim::Disk& disk) {
-  SignedRoster last = Chain().links().front();
+  SignedRoster last = Chain().current_signed();
   for (const auto& [where, blob] : disk.durable().stored.state) {
     if (where.first == "roster") last = *ParseSignedRoster(blob);
   }

@@ -6,6 +6,9 @@
 
 namespace consilium::fuzz {
 
+// As TestIdentity and TestTransport, made once.
+const IdentityKey& Identity(std::uint32_t n);
+const TransportKey& Transport(std::uint32_t n);
 const RosterChain& Chain();  // Of hospitals 1 to 3, whose officers decide.
 // 0: a description that rides inside its message; 1: a training of two rounds; 2: a description that is pulled.
 const std::vector<Plan>& Plans();
