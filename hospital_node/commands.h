@@ -42,6 +42,7 @@ int OfficerAddCommand(const Terminal& terminal, const std::string& directory, co
 int OfficerRemoveCommand(const Terminal& terminal, const std::string& directory, const std::string& wanted,
                          const std::string& officer);
 int KeyRotateCommand(const Terminal& terminal, const std::string& directory, const std::string& officer);
+int UnlockCommand(const Terminal& terminal, const std::string& directory, const std::string& officer, bool yes);
 int BudgetCommand(const Terminal& terminal, const std::string& directory);
 
 }  // namespace consilium::node

@@ -57,6 +57,7 @@ void NodeCore::SendHello() {
   hello.rosters = chain_ ? chain_->links().size() : 0;
   for (const auto& [id, participant] : studies_) hello.studies.push_back(participant.mark());
   hello.ledger = ledger_.head();
+  hello.unlocked = ledger_.unlocked();
   SendMessage(hello);
 }
 
@@ -170,8 +171,20 @@ void NodeCore::OnWelcome(const Welcome& welcome) {
   Log(LogLevel::kInfo, "welcome",
       {{"federation", welcome.federation}, {"build", welcome.build}, {"enrolled", welcome.enrolled ? "yes" : "no"}});
   inbox_.OnPeerConnected(options_.server_key);
+  if (ledger_.Witness(options_.storage, welcome.ledger)) KeepLocked();
   for (const auto& [id, participant] : studies_) {
     if (const auto verdict = participant.Verdict()) SendMessage(*verdict);
+  }
+}
+
+void NodeCore::KeepLocked() {
+  const ChainHead& seen = ledger_.seen();
+  const Value lock = Value().Set("seq", seen.seq).Set("hash", seen.hash.Hex());
+  result_.transaction.emplace_back(PutState{"ledger", "witness", ToBytes(View(CanonicalJson(lock)))});
+  Audit("ledger_locked", Value().Set("why", ledger_.lock()));
+  for (auto& [id, participant] : studies_) {
+    participant.DeclineStanding(Reason::kLocked);
+    Carry(participant);
   }
 }
 

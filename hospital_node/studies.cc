@@ -108,9 +108,12 @@ void NodeCore::Carry(Participant& participant) {
     if (auto* charge = std::get_if<Charge>(&effect)) {
       result_.transaction.emplace_back(ledger_.Append(std::move(charge->row)));
     } else if (auto* say = std::get_if<Say>(&effect)) {
-      if (const auto* offer = std::get_if<Offer>(&say->message); offer != nullptr && !offer->vector.leaves.empty()) {
-        outbox_.Serve(offer->vector.root, offer->vector.bytes, options_.server_key);
-        kept_.insert(offer->vector.root);
+      if (auto* offer = std::get_if<Offer>(&say->message)) {
+        offer->ledger = ledger_.head();
+        if (!offer->vector.leaves.empty()) {
+          outbox_.Serve(offer->vector.root, offer->vector.bytes, options_.server_key);
+          kept_.insert(offer->vector.root);
+        }
       }
       SendMessage(say->message);
     } else if (auto* note = std::get_if<Note>(&effect)) {

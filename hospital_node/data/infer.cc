@@ -166,6 +166,7 @@ Result<std::string> InferSchema(const std::string& csv_file) {
   if (delimiter != ',')
     out += fmt::format("delimiter = {}\n", delimiter == '\t' ? "\"\\t\"" : fmt::format("\"{}\"", delimiter));
   std::vector<std::string> codes;
+  codes.reserve(missing.size());
   for (const std::string& code : missing) codes.push_back(TomlString(code));
   out += fmt::format("missing = [{}]\n\n[patient]\n", fmt::join(codes, ", "));
   out += patient == columns.end()
