@@ -122,7 +122,7 @@ struct Blob {
 }
 
 struct ChainHead {
-  # The head of a hash chain: hash = SHA-256(u64 LE seq | previous | row); seq from 1, zero when the chain is empty.
+  # The head of a hash chain: hash = SHA-256(u64 LE seq | previous | row); seq from 1 to 2^53 - 1, zero when the chain is empty.
   seq @0 :UInt64;
   hash @1 :Data;
 }

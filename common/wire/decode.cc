@@ -81,6 +81,7 @@ std::vector<std::uint32_t> GetSet(capnp::List<std::uint32_t>::Reader in) {
 ChainHead GetHead(schema::ChainHead::Reader in) {
   ChainHead head;
   head.seq = in.getSeq();
+  if (head.seq > kMaxChainSeq) throw Malformed("a chain is longer than any");
   GetFixed(in.getHash(), head.hash);
   return head;
 }

@@ -13,7 +13,6 @@ namespace consilium::fuzz {
 namespace {
 
 constexpr std::uint32_t kHospitals = 3;
-constexpr std::uint8_t kServer = 91;
 constexpr std::uint8_t kToken = 50;  // The invitation's key.
 
 PeerKey Peer(std::uint32_t number) { return Transport(number + 100); }
@@ -226,12 +225,22 @@ class Federation {
   void SayHello(std::uint32_t number) {
     Hello hello{.build = "fuzz", .rosters = source_.Byte(), .studies = {}, .ledger = {}};
     hello.version_high = static_cast<std::uint16_t>(1 + source_.Below(3) / 2);
+    hello.ledger = AHead();
+    hello.unlocked = AHead();
     for (std::uint32_t i = source_.Below(4); i > 0; --i) {
       StudyMark mark{APlan().id(), source_.Byte(), {}};
       mark.last_release.bytes[0] = source_.Byte();
       hello.studies.push_back(mark);
     }
     Say(number, hello);
+  }
+
+  ChainHead AHead() {
+    ChainHead head;
+    const std::uint32_t kind = source_.Below(8);
+    if (kind > 4) head.seq = source_.Number(kind == 7 ? 8 : 1);
+    if (kind > 4) head.hash.bytes[0] = source_.Byte();
+    return head;
   }
 
   // The vector that this hospital's patients give, as the simulator has them.
@@ -260,6 +269,7 @@ class Federation {
     if ((lie & 8U) != 0) change.context.bytes[0] = source_.Byte();
     if ((lie & 16U) != 0) vector.resize(vector.size() + source_.Byte());
     if ((lie & 32U) != 0) change.vector.bytes = source_.Byte();
+    if ((lie & 64U) != 0) change.ledger = AHead();
     Put(number, invite->second, vector, change);
   }
 
@@ -284,6 +294,7 @@ class Federation {
     offer.context.bytes[0] ^= change.context.bytes[0];
     offer.vector = BlobOf(vector);
     offer.vector.bytes += change.vector.bytes;
+    offer.ledger = change.ledger;
     contents_[offer.vector.root] = vector;
     Say(number, offer);
   }

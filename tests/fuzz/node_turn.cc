@@ -14,7 +14,6 @@ namespace consilium::fuzz {
 namespace {
 
 constexpr std::uint32_t kSelf = 2;  // hospital-b
-constexpr std::uint8_t kServer = 91;
 constexpr std::string_view kDataSchema =
     "[patient]\nid = 'id'\n[columns.id]\ntype = 'text'\n[columns.outcome]\ntype = 'label'\npositive = [1]\nnegative = "
     "[0]\n";
@@ -88,7 +87,8 @@ class Hospital {
       if (const auto* offer = std::get_if<Offer>(&*message)) offer_ = *offer;
     };
     world.answered = [this](const RequestReceived& request, int status, const Value& body) {
-      if (request.path == "/v1/status") CHECK(body["ledger"]["locked"].AsString().empty());
+      if (request.path == "/v1/status" && request.method == "GET")
+        CHECK(witnessed_ || body["ledger"]["locked"].AsString().empty());
       if (status != 200) return;
       const std::string& name = request.body["name"].AsString();
       if (request.path == "/v1/datasets/remove") withdrawn_.erase(name);
@@ -129,6 +129,11 @@ class Hospital {
         Welcome welcome{.build = "fuzz", .federation = "heart study", .rosters = 2, .enrolled = true};
         welcome.version = static_cast<std::uint16_t>(source_.Below(8) == 7 ? 2 : 1);
         welcome.heartbeat_ms = static_cast<std::uint32_t>(1 + source_.Number(2));
+        if (source_.Below(8) == 7) {  // A witness of a row that may be here, and then another one.
+          welcome.ledger.seq = source_.Number(source_.Flag() ? 8 : 1);
+          welcome.ledger.hash.bytes[0] = source_.Byte();
+          witnessed_ = true;
+        }
         return Say(welcome);
       }
       case 3:
@@ -177,6 +182,7 @@ class Hospital {
       case 19:
         return host_.Give(FrameReceived{Transport(kServer), ToBytes(source_.Take(source_.Byte()))});
       case 20: {
+        witnessed_ = true;  // Whatever it says.
         Bytes payload = ToBytes(source_.Take(8UL * source_.Below(64)));
         payload.resize(payload.size() / 8 * 8);
         return host_.Give(FrameReceived{Transport(kServer), Sealed(payload, Identity(kServer))});
@@ -423,7 +429,7 @@ class Hospital {
                                                                 "/metrics",
                                                                 "/v1/datasets/exclude",
                                                                 "/v1/datasets/remove",
-                                                                "/v1/none",
+                                                                "/v1/budget/unlock",
                                                                 "/"};
     static constexpr std::array<std::string_view, 4> kActs = {"", "/approve", "/reject", "/x"};
     RequestReceived request;
@@ -477,7 +483,7 @@ class Hospital {
   std::map<Digest, Bytes> contents_;
   Offer offer_;
   std::map<std::string, std::set<std::string>> withdrawn_;
-  bool fails_ = false;
+  bool fails_ = false, witnessed_ = false;  // By then the ledger may be locked.
   sim::FakeWorkbench workbench_;
   Host host_;
 };

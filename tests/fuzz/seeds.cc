@@ -151,6 +151,8 @@ void Events(const Writer& writer) {
   far.resize(far.size() + 18, '9');
   coordinator("requests", with(begin[1], {15, 7, 7, 1, 2, 0, 15, 7, 7, 1, 3, 0, 15, 6, 7, 1, 4, 0, 15, 6, 7, 1, 5, 0}));
   coordinator("rows-far-away", with(begin[1], far));
+  coordinator("far-ledger",
+              with(begin[0], {2, 0, 2, 0, 7, 16, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 2, 0, 2, 0, 5, 1, 1, 0, 0}));
   coordinator("revoked", with(begin[0], {22, 0, 0, 14, 28, 17, 30}));
   coordinator("enrolment", {26, 23, 1, 0, 24, 0, 22, 3, 0, 14, 15, 10, 3, 0, 20});
   coordinator("drafts", {26, 11, 0, 0, 1, 2, 0, 11, 1, 0, 1, 4, 0, 20, 26, 15, 7, 9, 0});
@@ -175,6 +177,9 @@ void Events(const Writer& writer) {
   node("contexts", with(ready[0], {kNow | 8, 0, 0, 0, 9, 0, 0, 0, 1, 0, 9, 0, 1, 3, 6, 0, 9, 0, 0, 5, 1, 0}));
   node("rosters", with(ready[0], {3, 0, 0, 0, 14, 0, 1, kNow | 8, 0, 0, 0, 17, 0, 1, 2, 0, 0, 27, 0, 0, 4, 21, 80, 0}));
   node("revoked", with(ready[0], {3, 0, 0, 1, 14, 0, 1, 8, 0, 0, 0}));
+  node("locked", {28,  2,   0,   0,   9,   7,   0,   3,   1,   26,  41,  13,  23,  '{', '"',
+                  'o', 'f', 'f', 'i', 'c', 'e', 'r', '"', ':', '"', 'o', '1', '"', '}'});
+  node("far-witness", with(ready[0], {2, 0, 0, 9, 7, 1, 16, 0, 0, 0, 0, 0, 0, 1, 1, 24}));
   node("releases", with(ready[1], {10, 1, 1, 3, 10, 1, 2, 1, 10, 1, 12, 15, 0, 31, 10, 1, 16, 9}));
   node("states", with(ready[0], {13, 0, 3, 0, 9, 28, 13, 0, 4, 0, 0, 26, 0, 0, 26, 0, 6}));
   node("rejected", with(ready[0], {8, 0, 0, 0, 6, 0, 23, 0, 5, 0, kNow | 23, 0, kNow | 8, 0, 0, 0}));

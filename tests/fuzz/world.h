@@ -6,6 +6,7 @@
 
 namespace consilium::fuzz {
 
+inline constexpr std::uint8_t kServer = 91;
 // As TestIdentity and TestTransport, made once.
 const IdentityKey& Identity(std::uint32_t n);
 const TransportKey& Transport(std::uint32_t n);

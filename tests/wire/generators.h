@@ -71,7 +71,7 @@ inline std::vector<StudyMark> AnyMarks() {
 inline PlanVerdict AnyVerdict() { return {AnyStudy(), Any<bool>(), AnyReason(), AnyDigest()}; }
 
 // Of the alternative `kind` of Message; Later is made by the caller.
-inline ChainHead AnyHead() { return {Any<std::uint64_t>(), AnyDigest()}; }
+inline ChainHead AnyHead() { return {Any<std::uint64_t>() & kMaxChainSeq, AnyDigest()}; }
 inline Message AnyMessage(std::size_t kind) {
   using U32 = std::uint32_t;
   switch (kind) {

@@ -170,6 +170,16 @@ TEST(Hostile, UnknownKindsAndEnumerantsAreMalformed) {
   EXPECT_FALSE(heartbeat.Good("Heartbeat"));
 }
 
+// Heads go on as JSON, whose numbers end there.
+TEST(Hostile, AChainLongerThanAnyIsMalformed) {
+  Draft hello;
+  GoodHello(hello);
+  hello.message.getHello().getLedger().setSeq(kMaxChainSeq);
+  EXPECT_TRUE(hello.Good("Hello"));
+  hello.message.getHello().getLedger().setSeq(kMaxChainSeq + 1);
+  EXPECT_NE(hello.WhyMalformed("Hello").find("longer than any"), std::string::npos);
+}
+
 TEST(Hostile, ListsOverTheirLimitAreMalformed) {
   Draft marks, cohort, inputs, rosters, absent;
   GoodHello(marks).initStudies(kMaxStudyMarks + 1);
