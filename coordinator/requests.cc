@@ -14,7 +14,7 @@ constexpr std::size_t kShortestPrefix = 6;
 
 std::uint64_t QueryNumber(const RequestReceived& request, const std::string& key, std::uint64_t fallback) {
   const auto found = request.query.find(key);
-  if (found == request.query.end() || found->second.empty() || found->second.size() > 18) return fallback;
+  if (found == request.query.end() || found->second.empty() || found->second.size() > 15) return fallback;
   if (!std::ranges::all_of(found->second, [](char c) { return c >= '0' && c <= '9'; })) return fallback;
   return std::stoull(found->second);
 }

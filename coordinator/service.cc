@@ -445,7 +445,9 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
   if (const auto* pull = std::get_if<Pull>(&message)) return OnPull(peer, *pull);
   if (const auto* draft = std::get_if<RosterDraft>(&message)) return OnRosterDraft(peer, *draft);
   if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-    sessions_[peer].last = *heartbeat;
+    Heartbeat& last = sessions_[peer].last = *heartbeat;
+    last.bytes_total = std::min(last.bytes_total, kMaxBlob);  // What they say is shown as a number of JSON.
+    last.bytes_done = std::min(last.bytes_done, last.bytes_total);
     last_seen_ms_[number] = now_.wall_ms;
     return;
   }

@@ -57,7 +57,7 @@ Bytes EncodeDataSet(const DataSet& data_set) {
 }
 
 Result<DataSet> DecodeDataSet(ByteView bytes) {
-  const Value value = TRY(ParseJson(Text(bytes), {.bytes = 8 << 20}));
+  const Value value = TRY(ParseJson(Text(bytes), {.bytes = std::size_t{512} << 20}));
   DataSet out;
   out.spec = {
       value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(), value["sha256"].AsString(), {}};
@@ -307,8 +307,9 @@ Status NodeCore::StartExclusion(const RequestReceived& request) {
                             spec.name));
   }
   for (const Value& mark : request.body["marks"].AsArray()) {
-    if (!Digest::FromHexText(mark.AsString())) return Fail(Code::kInvalid, "marks are hashes of patient ids, in hex");
-    spec.excluded.insert(mark.AsString());
+    const auto digest = Digest::FromHexText(mark.AsString());
+    if (!digest) return Fail(Code::kInvalid, "marks are hashes of patient ids, in hex");
+    spec.excluded.insert(digest->Hex());  // As PatientMark writes it.
   }
   if (spec.excluded.size() == known->spec.excluded.size())
     return Fail(Code::kInvalid, "no patient is named that was not excluded before");
@@ -343,10 +344,13 @@ void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
     DataSet data_set{job.spec, (*report)["patients"].AsInteger(), (*report)["rows"].AsInteger(), now_.wall_ms};
     data_set.spec.sha256 = (*report)["sha256"].AsString();
     const auto before = data_sets_.find(job.spec.name);
+    std::set<std::string>& marks = data_set.spec.excluded;
     const std::size_t excluded = before == data_sets_.end() ? 0 : before->second.spec.excluded.size();
-    if (job.spec.excluded.size() != excluded) {
-      Audit("data_excluded",
-            Value().Set("name", job.spec.name).Set("patients", std::uint64_t{job.spec.excluded.size()}));
+    // Who withdrew while this job ran stays out too.
+    if (before != data_sets_.end())
+      marks.insert(before->second.spec.excluded.begin(), before->second.spec.excluded.end());
+    if (marks.size() != excluded) {
+      Audit("data_excluded", Value().Set("name", job.spec.name).Set("patients", std::uint64_t{marks.size()}));
     }
     result_.transaction.emplace_back(PutState{"dataset", job.spec.name, EncodeDataSet(data_set)});
     data_sets_.insert_or_assign(job.spec.name, std::move(data_set));

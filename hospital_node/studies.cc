@@ -10,6 +10,8 @@ namespace {
 // A blob's content in a job: from the message, or from the store.
 Result<Bytes> Content(const Blob& blob, const BlobStore* blobs) {
   if (blob.leaves.empty()) return blob.content;
+  if (TRY(blobs->Size(blob.root)) != blob.bytes)  // A root does not tell the size: a part is not the blob.
+    return Fail(Code::kProtocol, "the coordinator names a blob with a size that it does not have");
   Bytes content(blob.bytes);
   TRY(blobs->Read(blob.root, 0, content));
   return content;

@@ -135,6 +135,22 @@ TEST_F(ServiceTest, AHospitalIsToldTheHighestHeadOfItsLedgerThatItEverTold) {
 
 // ---- blobs ----
 
+// What a hospital says of itself, or a client asks for, may be any number; answers are JSON, which ends at 2^53.
+TEST_F(ServiceTest, NumbersBeyondJsonsStopNothing) {
+  Greet(1);
+  const StudyId study = Submit(DescribePlan("cohort", 16));
+  Say(1, Heartbeat{Phase::kUploading, study, UINT64_MAX, UINT64_MAX - 1});
+  EXPECT_EQ(Ask("GET", "/v1/studies/" + study.Hex(), {}), 200);
+  RequestReceived request;
+  request.id = ++requests_;
+  request.method = "GET";
+  request.path = "/v1/audit";
+  request.local = true;
+  request.query = {{"first", "999999999999999999"}};
+  Turn({request});
+  EXPECT_EQ(replies_[request.id].status, 200);
+}
+
 TEST_F(ServiceTest, WhatACrashLeftBehindIsDroppedAtTheStart) {
   const Digest orphan = *blobs_.Put(Bytes(200000, 3));
   Start();
