@@ -296,18 +296,6 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
   });
 }
 
-int DoctorCommand(const Terminal& terminal, const std::string& directory, const Status& crypto) {
-  bool good = true;
-  Value list{Value::Array{}};
-  for (const Check& check : Examine(directory, crypto)) {
-    good = good && check.good;
-    list.Push(Value().Set("name", check.name).Set("good", check.good).Set("text", check.text));
-    terminal.Say(fmt::format("{:<5} {:<14} {}", check.good ? "good" : "BAD", check.name, PrintableLines(check.text)));
-  }
-  terminal.Document(Value().Set("good", good).Set("checks", std::move(list)));
-  return good ? 0 : 1;
-}
-
 int BudgetCommand(const Terminal& terminal, const std::string& directory) {
   return Run(terminal, Ask(directory, "GET", "/v1/budget"), [&](const Value& answer) {
     std::vector<std::vector<std::string>> table = {

@@ -6,6 +6,7 @@
 #include "common/transport/loop.h"
 #include "hospital_node/commands.h"
 #include "hospital_node/daemon.h"
+#include "hospital_node/doctor.h"
 
 namespace consilium::node {
 namespace {
@@ -127,7 +128,7 @@ int Main(int argc, char** argv) {
   }
   const Terminal terminal("consilium-node", o.json);
   const Status started = StartCrypto();
-  if (doctor->parsed()) return DoctorCommand(terminal, o.directory, started);
+  if (doctor->parsed()) return terminal.Report(Examine(o.directory, started));
   if (!started) return terminal.Fail(started.error());
   if (run->parsed()) {
     const Status ended = RunDaemon(o.directory, o.run);

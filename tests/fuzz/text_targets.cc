@@ -155,7 +155,7 @@ void CoordinatorConfig(ByteView input) {
   const auto config = coordinator::LoadConfig(Scratch());
   CHECK(Says(config));
   if (!config) return;
-  CHECK(coordinator::Check(*config).has_value());
+  CHECK(coordinator::CheckConfig(*config).has_value());
   CHECK(coordinator::WriteConfig(Scratch(), *config).has_value());
   const auto again = coordinator::LoadConfig(Scratch());
   CHECK(again.has_value() && again->federation == config->federation && again->listen == config->listen);
@@ -213,12 +213,9 @@ void Address(ByteView input) {
   } else {
     CHECK(!parsed.error().what.empty());
   }
-  const auto parsed = coordinator::ParseHostPort(text);
-  CHECK(Says(parsed));
-  if (parsed) CHECK(!parsed->host.empty() && parsed->port >= 0 && parsed->port <= 65535);
   const Status endpoint = CheckEndpoint(text);
   CHECK(Says(endpoint));
-  if (endpoint) CHECK(coordinator::ParseHostPort(std::string_view(text).substr(6)).has_value());
+  if (endpoint) CHECK(ParseHostPort(text.substr(6)).has_value());
   if (const auto duration = ParseDuration(text)) {
     CHECK(*duration >= Duration(0));
     const auto again = ParseDuration(DurationText(*duration));
