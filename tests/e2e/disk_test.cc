@@ -231,7 +231,7 @@ TEST(Disk, ATornContributionEndsItsAttemptAndIsComputedAnew) {
   LargeFederation federation({.hospitals = 2, .columns = 10});
   federation.StartBehindProxies();
   federation.proxy(0).HoldAfter(2 * kMiB);
-  const std::string study = federation.Begin("torn", 200'000);
+  const std::string study = federation.Begin("torn", 120'000);
   ASSERT_TRUE(WaitUntil([&] { return federation.proxy(0).holding(); }));
   federation.KillNode(0);
   Tear(federation.node(0), false);
