@@ -167,7 +167,11 @@ int HospitalListCommand(const Context& context) {
           table.push_back({Number(h["number"]), Cell(h["name"]), Cell(h["state"]), h["online"].AsBool() ? "yes" : "no",
                            Cell(h["phase"]), Date(h["last_seen_ms"]), Cell(h["fingerprint"])});
         }
-        return Notice(answer) + FormatTable(table);
+        std::string out = Notice(answer) + FormatTable(table);
+        for (const Value& h : answer["hospitals"].AsArray()) {
+          if (!h["trouble"].AsString().empty()) out += fmt::format("\n{}: {}", Cell(h["name"]), Cell(h["trouble"]));
+        }
+        return out;
       });
 }
 

@@ -16,6 +16,7 @@ struct Context {
 
 int LoginCommand(const Context& context, const std::string& url, const std::string& token_file,
                  const std::string& officer_key);
+int DoctorCommand(const Context& context, const Status& crypto);  // doctor.cc; `crypto`: what StartCrypto said.
 int StatusCommand(const Context& context);
 int InviteCommand(const Context& context, const std::string& name, int hours);
 int HospitalListCommand(const Context& context);

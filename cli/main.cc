@@ -36,7 +36,7 @@ CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const
 }
 
 struct Commands {
-  CLI::App *login, *status, *invite, *list, *confirm, *revoke, *roster_show, *roster_withdraw, *check, *submit,
+  CLI::App *login, *status, *doctor, *invite, *list, *confirm, *revoke, *roster_show, *roster_withdraw, *check, *submit,
       *studies, *show, *watch, *logs, *pause, *resume, *abort, *download, *verify, *demo;
 };
 
@@ -47,6 +47,8 @@ void AddFederation(CLI::App* app, Options* o, Commands* c) {
   c->login->add_option("--token-file", o->token_file, "A 0600 file that holds the token, instead of standard input");
   c->login->add_option("--officer-key", o->officer_key, "The officer's sealed key, for `hospital confirm`");
   c->status = AddRemote(app, o, "status", "What the coordinator is doing", "consilium status --json");
+  c->doctor =
+      AddRemote(app, o, "doctor", "What stands between you and the coordinator, and the mend", "consilium doctor");
   c->invite = AddRemote(app, o, "invite", "Make a hospital's token; prints one line", "consilium invite hospital-a");
   c->invite->add_option("NAME", o->name, "The hospital's name: a-z, 0-9 and '-'")->required();
   c->invite->add_option("--hours", o->hours, "How long it may be used")
@@ -159,7 +161,9 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (const Status started = StartCrypto(); !started) return Terminal("consilium", o.json).Fail(started.error());
+  const Status started = StartCrypto();
+  if (c.doctor->parsed()) return DoctorCommand({Terminal("consilium", o.json), o.coordinator}, started);
+  if (!started) return Terminal("consilium", o.json).Fail(started.error());
   return Dispatch(o, c);
 }
 

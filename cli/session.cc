@@ -40,12 +40,16 @@ fs::path LoginsFile() {
   return base / "consilium" / "logins.json";
 }
 
+HostPort AddressOf(const std::string& url) {
+  std::string rest = url.substr(url.find("://") + 3);
+  rest = rest.substr(0, rest.find('/'));
+  return ParseHostPort(rest).value_or(ParseHostPort(rest + ":80").value_or(HostPort{}));
+}
+
 Status CheckUrl(const std::string& url) {
   TRY(HttpClient::Tcp(url));
-  const std::string rest = url.substr(url.find("://") + 3);
-  const std::string host =
-      rest.starts_with('[') ? rest.substr(1, rest.find(']') - 1) : rest.substr(0, rest.find_first_of(":/"));
-  if (host == "localhost" || host == "::1" || host.starts_with("127.")) return {};
+  const std::string host = AddressOf(url).host;
+  if (IsLoopback(host)) return {};  // By the address itself: a name may lead anywhere.
   return Fail(Code::kRefused,
               fmt::format("{} is another machine, and http:// would show your token to the network; forward the port "
                           "(ssh -L 7880:127.0.0.1:7880 {}) and use http://127.0.0.1:7880",

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/crypto/keys.h"
+#include "common/http/address.h"
 #include "common/http/client.h"
 #include "common/settings/value.h"
 
@@ -22,6 +23,7 @@ Status SaveLogin(const Login& login);
 Result<Login> LoadLogin(const std::string& url);
 // http:// to another machine would show the token to the network: kRefused.
 Status CheckUrl(const std::string& url);
+HostPort AddressOf(const std::string& url);  // Of a URL that CheckUrl takes.
 
 class Api {
  public:

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "common/base/files.h"
+#include "common/http/address.h"
 #include "common/roster/roster.h"
 #include "common/settings/terminal.h"
 #include "common/settings/value.h"
@@ -24,25 +23,7 @@ std::filesystem::path ConfigFile(const std::filesystem::path& directory) { retur
 std::filesystem::path AdminTokenFile(const std::filesystem::path& directory) { return directory / "admin.token"; }
 std::filesystem::path OfficerKeyFile(const std::filesystem::path& directory) { return KeyFile(directory, "officer"); }
 
-Result<HostPort> ParseHostPort(std::string_view text) {
-  const auto colon = text.rfind(':');
-  HostPort out;
-  if (colon != std::string_view::npos) {
-    out.host = text.substr(0, colon);
-    const std::string_view port = text.substr(colon + 1);
-    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-    if (out.host.size() > 2 && out.host.front() == '[' && out.host.back() == ']')
-      out.host = out.host.substr(1, out.host.size() - 2);
-    if (error == std::errc() && end == port.data() + port.size() && out.port >= 0 && out.port <= 65535 &&
-        !out.host.empty())
-      return out;
-  }
-  return Fail(Code::kInvalid, fmt::format("'{}' is not an address; write HOST:PORT, for example 127.0.0.1:7880", text));
-}
-
-bool IsLoopback(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
-
-Status Check(const Config& config) {
+Status CheckConfig(const Config& config) {
   if (config.federation.empty() || config.federation.size() > 100 ||
       Printable(config.federation) != config.federation) {
     return Fail(Code::kInvalid, "the federation's name must have 1 to 100 characters and no control characters");
@@ -51,7 +32,7 @@ Status Check(const Config& config) {
   if (!config.listen.starts_with("tcp://")) {
     return Fail(Code::kInvalid, fmt::format("'{}' is no address to listen on; write tcp://HOST:PORT", config.listen));
   }
-  const auto listen = ParseHostPort(std::string_view(config.listen).substr(6));
+  const auto listen = ParseHostPort(config.listen.substr(6));
   if (!listen) return std::unexpected(listen.error());
   const auto http = ParseHostPort(config.http);
   if (!http) return std::unexpected(http.error());
@@ -120,7 +101,7 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   config.http = w.String("listen", config.http);
   config.log_level = l.Choice("level", {"debug", "info", "warning", "error"}, config.log_level);
   for (Reader* reader : {&top, &f, &h, &w, &l}) TRY(reader->Finish());
-  TRY(Check(config));
+  TRY(CheckConfig(config));
   return config;
 }
 

@@ -21,7 +21,7 @@ struct Config {
   std::string log_level = "info";
 };
 // kInvalid when a name or an address cannot be right.
-Status Check(const Config& config);
+Status CheckConfig(const Config& config);
 
 std::filesystem::path ConfigFile(const std::filesystem::path& directory);
 Status WriteConfig(const std::filesystem::path& directory, const Config& config);
@@ -42,13 +42,5 @@ Result<Keys> LoadKeys(const std::filesystem::path& directory);
 
 std::filesystem::path AdminTokenFile(const std::filesystem::path& directory);
 std::filesystem::path OfficerKeyFile(const std::filesystem::path& directory);
-
-// "127.0.0.1:7880" or "[::1]:7880" -> host and port.
-struct HostPort {
-  std::string host;
-  int port = 0;
-};
-Result<HostPort> ParseHostPort(std::string_view text);
-bool IsLoopback(std::string_view host);
 
 }  // namespace consilium::coordinator

@@ -28,6 +28,12 @@ struct Enrolment {
   Bytes frame;  // As received: repeated bytes get the repeated answer.
   Enroll enroll;
 };
+// What a hospital said of its ledger: a witness, should its directory be put back to an earlier state.
+struct Witness {
+  ChainHead head;       // The highest one, unless its officer let go of it.
+  bool told = false;    // Since the last transaction.
+  bool behind = false;  // The last Hello's ledger does not have that row.
+};
 struct Session {
   std::uint32_t number = 0;  // Roster number; 0 while only a token's key is known.
   bool greeted = false;      // Hello was accepted.
@@ -51,6 +57,7 @@ class CoordinatorCore final : public Service {
   void OnHello(const PeerKey& peer, const Member& member, const Hello& hello);
   void OnMessage(const PeerKey& peer, std::uint32_t number, const Message& message);
   void OnPull(const PeerKey& peer, const Pull& pull);
+  void KeepWitnesses();
   void OnPeerLost(const PeerKey& peer);
   void OnJob(const JobFinished& job);
   void OnClock();
@@ -104,6 +111,7 @@ class CoordinatorCore final : public Service {
   std::map<StudyId, std::unique_ptr<Study>> studies_;
   std::map<PeerKey, Session> sessions_;
   std::map<std::uint32_t, std::int64_t> last_seen_ms_;
+  std::map<std::uint32_t, Witness> witnesses_;
   std::map<StudyId, std::pair<Instant, Instant>> run_times_;  // First attempt of this process's life, last release.
   Inbox inbox_;
   Outbox outbox_;

@@ -141,7 +141,7 @@ Result<Endpoints> Start(const fs::path& directory, const Config& config, Running
 }  // namespace
 
 Result<Founded> Initialise(const fs::path& directory, const Config& config) {
-  TRY(Check(config));
+  TRY(CheckConfig(config));
   std::error_code ignored;
   if (fs::exists(directory, ignored) && !fs::is_empty(directory, ignored)) {
     return Fail(Code::kConflict,
@@ -178,6 +178,34 @@ Result<Value> BackUpDirectory(const fs::path& directory, const fs::path& target)
   HttpClient client = HttpClient::Unix(ControlSocket(directory));  // A daemon runs: it has the database.
   client.SetPatience(std::chrono::minutes(10));
   return JsonOf(TRY(client.Post(std::string(kBackupPath), Value().Set("target", absolute.string()))));
+}
+
+Result<Value> StatusOf(const fs::path& directory, bool* running) {
+  const auto lock = DirectoryLock::Take(directory);
+  *running = !lock && lock.error().code == Code::kConflict;
+  if (*running) return JsonOf(TRY(HttpClient::Unix(ControlSocket(directory)).Get("/v1/status")));
+  if (!lock) return std::unexpected(lock.error());
+  const Keys keys = TRY(LoadKeys(directory));
+  const auto database = TRY(Database::Open(DatabaseFile(directory)));
+  const auto blobs = TRY(FileBlobs::Open(directory / "blobs"));
+  Stored stored = TRY(database->Load());
+  auto service = TRY(Service::Create({.identity = IdentityKey::FromSeed(keys.identity.seed()),
+                                      .server_key = keys.transport.public_key(),
+                                      .endpoint = {},
+                                      .build = std::string(kProgramVersion),
+                                      .stored = std::move(stored),
+                                      .storage = database.get(),
+                                      .blobs = blobs.get()},
+                                     Now{BootClock::now(), WallMilliseconds()}));
+  RequestReceived request;
+  request.id = 1;
+  request.method = "GET";
+  request.path = "/v1/status";
+  request.local = true;
+  const TurnResult result =
+      service->Turn({request}, Now{BootClock::now(), WallMilliseconds()});  // Nothing is carried out.
+  if (result.replies.empty()) return Fail(Code::kCorrupt, "the state gives no answer; restore a backup");
+  return ParseJson(Text(result.replies.front().body));
 }
 
 Result<Value> RestoreDirectory(const fs::path& backup, const fs::path& directory) {

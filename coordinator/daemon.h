@@ -28,6 +28,10 @@ Result<Endpoints> ReadEndpoints(const std::filesystem::path& directory);
 Result<Value> BackUpDirectory(const std::filesystem::path& directory, const std::filesystem::path& target);
 Result<Value> RestoreDirectory(const std::filesystem::path& backup, const std::filesystem::path& directory);
 
+// What GET /v1/status says: the running daemon's, through its control socket (then *running), else of the state at
+// rest.
+Result<Value> StatusOf(const std::filesystem::path& directory, bool* running);
+
 struct RunOptions {
   std::string log_file;  // "": stderr.
 };

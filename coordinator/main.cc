@@ -8,6 +8,7 @@
 #include "common/settings/value.h"
 #include "common/transport/loop.h"
 #include "coordinator/daemon.h"
+#include "coordinator/doctor.h"
 
 namespace consilium::coordinator {
 namespace {
@@ -62,6 +63,11 @@ int Main(int argc, char** argv) {
   run->add_option("--log", run_options.log_file, "Append the log to this file instead of stderr");
   run->footer("Example:\n  consilium-coordinator run DIR");
 
+  CLI::App* doctor = app.add_subcommand("doctor", "What keeps this coordinator from working, and the mend");
+  doctor->add_option("DIR", directory, "The directory that init made")->capture_default_str();
+  doctor->add_flag("--json", json, "One JSON document on stdout");
+  doctor->footer("Example:\n  consilium-coordinator doctor DIR");
+
   std::string other;
   CLI::App* backup = app.add_subcommand("backup", "Copy everything into a new directory, also while the daemon runs");
   backup->add_option("DIR", directory, "The directory that init made")->capture_default_str();
@@ -79,7 +85,9 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const Terminal terminal("consilium-coordinator", json);
-  if (const Status started = StartCrypto(); !started) return terminal.Fail(started.error());
+  const Status started = StartCrypto();
+  if (doctor->parsed()) return terminal.Report(Examine(directory, started));
+  if (!started) return terminal.Fail(started.error());
   if (init->parsed()) return Init(terminal, directory, config);
   if (backup->parsed() || restore->parsed()) {
     const auto done = backup->parsed() ? BackUpDirectory(directory, other) : RestoreDirectory(other, directory);

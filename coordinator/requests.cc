@@ -14,7 +14,7 @@ constexpr std::size_t kShortestPrefix = 6;
 
 std::uint64_t QueryNumber(const RequestReceived& request, const std::string& key, std::uint64_t fallback) {
   const auto found = request.query.find(key);
-  if (found == request.query.end() || found->second.empty() || found->second.size() > 18) return fallback;
+  if (found == request.query.end() || found->second.empty() || found->second.size() > 15) return fallback;
   if (!std::ranges::all_of(found->second, [](char c) { return c >= '0' && c <= '9'; })) return fallback;
   return std::stoull(found->second);
 }
@@ -140,6 +140,7 @@ Value CoordinatorCore::GetHospitals() const {
     const auto session = sessions_.find(member.transport);
     const bool online = session != sessions_.end() && session->second.greeted;
     const auto seen = last_seen_ms_.find(member.number);
+    const auto witness = witnesses_.find(member.number);
     Value item;
     item.Set("name", member.name).Set("number", member.number).Set("id", member.id.Hex());
     item.Set("state", member.revoked                   ? "revoked"
@@ -149,6 +150,10 @@ Value CoordinatorCore::GetHospitals() const {
         .Set("fingerprint", Fingerprint(member.identity, member.transport));
     item.Set("online", online).Set("last_seen_ms", seen == last_seen_ms_.end() ? std::int64_t{0} : seen->second);
     item.Set("phase", online ? PhaseName(session->second.last.phase) : "offline");
+    item.Set("trouble", witness != witnesses_.end() && witness->second.behind
+                            ? "its ledger has fewer rows than it once said: its directory was put back to an earlier "
+                              "state, and an officer there must look (consilium-node budget DIR)"
+                            : "");
     list.Push(std::move(item));
   }
   for (const auto& [name, invitation] : invitations_) {

@@ -100,6 +100,10 @@ Status CoordinatorCore::RestoreOne(const std::string& core, const std::string& k
   } else if (core == "enrolment") {
     Enroll enroll = TRY(ReadEnroll(blob));
     enrolments_[key] = {key, blob, std::move(enroll)};
+  } else if (core == "witness") {
+    const Value value = TRY(ParseState(blob));
+    witnesses_[static_cast<std::uint32_t>(value["hospital"].AsInteger())].head = {
+        static_cast<std::uint64_t>(value["seq"].AsInteger()), TRY(Digest::FromHexText(value["hash"].AsString()))};
   } else if (core == "draft") {
     SignedRoster draft = TRY(ParseSignedRoster(blob));
     if (chain_.Examine(draft)) draft_ = std::move(draft);
@@ -136,6 +140,7 @@ TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
   }
   OnClock();
   for (const PeerKey& peer : std::exchange(liars_, {})) RefusePeer(peer, Reason::kMalformed, true);
+  KeepWitnesses();
   DropUnused();
   for (const PullFrom& pull : inbox_.TakePulls()) SendMessage(pull.peer, pull.pull);
   std::optional<Instant> wake = next_heartbeat_;
@@ -144,6 +149,18 @@ TurnResult CoordinatorCore::Turn(std::vector<Event> events, Now now) {
   }
   result_.wake = wake;
   return std::move(result_);
+}
+
+// With whatever else becomes durable: an answer's own transaction, at the latest, has the heads that its survivors
+// told.
+void CoordinatorCore::KeepWitnesses() {
+  if (result_.transaction.empty()) return;
+  for (auto& [number, witness] : witnesses_) {
+    if (!std::exchange(witness.told, false)) continue;
+    const Value value =
+        Value().Set("hospital", number).Set("seq", witness.head.seq).Set("hash", witness.head.hash.Hex());
+    result_.transaction.emplace_back(PutState{"witness", std::to_string(number), ToBytes(View(CanonicalJson(value)))});
+  }
 }
 
 // Lets go of the blobs that no study needs any more; after a start, also of those that a crash left behind.
@@ -375,11 +392,27 @@ void CoordinatorCore::OnHello(const PeerKey& peer, const Member& member, const H
   // would hold its place in the window for as long as the session lasts.
   inbox_.OnPeerLost(peer);
   Log(LogLevel::kInfo, "hello", {{"hospital", member.name}, {"build", hello.build}});
+  Witness& witness = witnesses_[member.number];
+  const ChainHead seen = witness.head;
+  const bool behind = seen.seq > 0 && hello.unlocked != seen &&
+                      (hello.ledger.seq < seen.seq || (hello.ledger.seq == seen.seq && hello.ledger != seen));
+  if (!behind) {
+    witness = {.head = hello.ledger, .told = witness.told || hello.ledger != seen};
+  } else if (!std::exchange(witness.behind, true)) {
+    Log(LogLevel::kWarning, "ledger_behind",
+        {{"hospital", member.name}, {"seen", std::to_string(seen.seq)}, {"says", std::to_string(hello.ledger.seq)}});
+    Audit(Value()
+              .Set("event", "ledger_behind")
+              .Set("hospital", member.name)
+              .Set("seen", seen.seq)
+              .Set("says", hello.ledger.seq));
+  }
   SendMessage(
       peer,
       Welcome{std::min(kVersionHigh, hello.version_high), options_.build, chain_.current().federation,
               chain_.links().size(), true,
-              static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeat).count())});
+              static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(kHeartbeat).count()),
+              seen});
   SendRosters(peer, hello.rosters);
   if (draft_) SendDraft(peer);
   for (auto& [id, study] : studies_) {
@@ -401,6 +434,8 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
   }
   if (const auto* offer = std::get_if<Offer>(&message)) {
     if (!CheckBlob(offer->vector)) return RefusePeer(peer, Reason::kMalformed, true);
+    Witness& witness = witnesses_[number];
+    if (!witness.behind && offer->ledger.seq > witness.head.seq) witness = {.head = offer->ledger, .told = true};
     return with(offer->study, [&](Study& s) { s.OnOffer(number, *offer, now_); });
   }
   if (const auto* decline = std::get_if<Decline>(&message)) {
@@ -412,7 +447,9 @@ void CoordinatorCore::OnMessage(const PeerKey& peer, std::uint32_t number, const
   if (const auto* pull = std::get_if<Pull>(&message)) return OnPull(peer, *pull);
   if (const auto* draft = std::get_if<RosterDraft>(&message)) return OnRosterDraft(peer, *draft);
   if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-    sessions_[peer].last = *heartbeat;
+    Heartbeat& last = sessions_[peer].last = *heartbeat;
+    last.bytes_total = std::min(last.bytes_total, kMaxBlob);  // What they say is shown as a number of JSON.
+    last.bytes_done = std::min(last.bytes_done, last.bytes_total);
     last_seen_ms_[number] = now_.wall_ms;
     return;
   }

@@ -57,7 +57,7 @@ Bytes EncodeDataSet(const DataSet& data_set) {
 }
 
 Result<DataSet> DecodeDataSet(ByteView bytes) {
-  const Value value = TRY(ParseJson(Text(bytes), {.bytes = 8 << 20}));
+  const Value value = TRY(ParseJson(Text(bytes), {.bytes = std::size_t{512} << 20}));
   DataSet out;
   out.spec = {
       value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(), value["sha256"].AsString(), {}};
@@ -116,6 +116,7 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
     if (post && rest == "datasets/remove") return JsonReply(request.id, TRY(RemoveDataSet(request)));
     if (get && rest == "results") return JsonReply(request.id, TRY(GetResults(request)));
     if (get && rest == "budget") return JsonReply(request.id, GetBudget());
+    if (post && rest == "budget/unlock") return JsonReply(request.id, TRY(Unlock(request)));
     if (get && rest == "audit/export") return ExportAudit(request);
   }
   return Fail(Code::kNotFound,
@@ -179,8 +180,7 @@ Status NodeCore::StartApproval(const RequestReceived& request, Participant& part
   if (Standing() != "member")
     return Fail(Code::kRefused, "no study can be approved: " + Standing() + "; " + LinkText());
   if (ledger_.locked())
-    return Fail(Code::kRefused,
-                "the ledger is locked: " + ledger_.lock() + "; restore this node's directory from a backup");
+    return Fail(Code::kRefused, "the ledger is locked: " + ledger_.lock() + "; see consilium-node budget DIR");
   TRY(JudgePlan(plan, options_.policy));
   const auto data_set = data_sets_.find(plan.dataset);
   if (data_set == data_sets_.end()) {
@@ -212,6 +212,11 @@ void NodeCore::OnPreflight(const PreflightJob& job, const std::any& result) {
     Log(LogLevel::kWarning, "data_unfit", {{"study", job.study.Hex()}, {"why", status.error().what}});
     result_.replies.push_back(
         ErrorReply(job.request, {Code::kRefused, "the data do not fit the plan: " + status.error().what}));
+    return;
+  }
+  if (ledger_.locked()) {
+    result_.replies.push_back(ErrorReply(
+        job.request, {Code::kRefused, "the ledger is locked: " + ledger_.lock() + "; see consilium-node budget DIR"}));
     return;
   }
   participant->Approve(job.officer, Here());
@@ -302,8 +307,9 @@ Status NodeCore::StartExclusion(const RequestReceived& request) {
                             spec.name));
   }
   for (const Value& mark : request.body["marks"].AsArray()) {
-    if (!Digest::FromHexText(mark.AsString())) return Fail(Code::kInvalid, "marks are hashes of patient ids, in hex");
-    spec.excluded.insert(mark.AsString());
+    const auto digest = Digest::FromHexText(mark.AsString());
+    if (!digest) return Fail(Code::kInvalid, "marks are hashes of patient ids, in hex");
+    spec.excluded.insert(digest->Hex());  // As PatientMark writes it.
   }
   if (spec.excluded.size() == known->spec.excluded.size())
     return Fail(Code::kInvalid, "no patient is named that was not excluded before");
@@ -338,10 +344,13 @@ void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
     DataSet data_set{job.spec, (*report)["patients"].AsInteger(), (*report)["rows"].AsInteger(), now_.wall_ms};
     data_set.spec.sha256 = (*report)["sha256"].AsString();
     const auto before = data_sets_.find(job.spec.name);
+    std::set<std::string>& marks = data_set.spec.excluded;
     const std::size_t excluded = before == data_sets_.end() ? 0 : before->second.spec.excluded.size();
-    if (job.spec.excluded.size() != excluded) {
-      Audit("data_excluded",
-            Value().Set("name", job.spec.name).Set("patients", std::uint64_t{job.spec.excluded.size()}));
+    // Who withdrew while this job ran stays out too.
+    if (before != data_sets_.end())
+      marks.insert(before->second.spec.excluded.begin(), before->second.spec.excluded.end());
+    if (marks.size() != excluded) {
+      Audit("data_excluded", Value().Set("name", job.spec.name).Set("patients", std::uint64_t{marks.size()}));
     }
     result_.transaction.emplace_back(PutState{"dataset", job.spec.name, EncodeDataSet(data_set)});
     data_sets_.insert_or_assign(job.spec.name, std::move(data_set));
@@ -426,12 +435,31 @@ Value NodeCore::GetBudget() const {
     const auto participant = studies_.find(id);
     row.Set("study", id.Hex()).Set("mechanism", account.mechanism).Set("reserved", account.reserved);
     row.Set("warning", participant == studies_.end() ? std::string() : Warning(participant->second.plan()));
+    row.Set("name", participant == studies_.end() ? std::string() : participant->second.plan().name);
+    row.Set("in_doubt", account.in_doubt);
     studies.Push(row.Set("committed", account.committed).Set("released", account.released()));
   }
   Value out;
-  out.Set("rows", ledger_.head().seq).Set("head", ledger_.head().hash.Hex());
+  out.Set("rows", ledger_.head().seq).Set("head", ledger_.head().hash.Hex()).Set("locked", ledger_.lock());
   out.Set("notice", chain_ ? DemoNotice(*chain_) : "");
   return out.Set("studies", std::move(studies));
+}
+
+// What the officer answers for: the rows stand as they are, and what may be missing of them counts as used.
+Result<Value> NodeCore::Unlock(const RequestReceived& request) {
+  const std::string officer = TRY(Officer(request.body));
+  if (!ledger_.locked()) return Fail(Code::kConflict, "the ledger is not locked; there is nothing to unlock");
+  Audit("ledger_unlocked", Value().Set("officer", officer).Set("why", ledger_.lock()));
+  Log(LogLevel::kWarning, "ledger_unlocked", {{"officer", officer}, {"why", ledger_.lock()}});
+  std::map<StudyId, std::uint32_t> last_attempts;
+  for (const auto& [id, participant] : studies_) last_attempts[id] = participant.record().last_attempt;
+  for (AppendChain& write : ledger_.Unlock(last_attempts, now_.wall_ms)) {
+    result_.transaction.emplace_back(std::move(write));
+  }
+  result_.transaction.emplace_back(EraseState{"ledger", "witness"});
+  for (auto& [id, participant] : studies_) participant.OnUnlocked(Here());
+  CloseSession("unlocked");  // The next greeting tells the coordinator which witness it may let go of.
+  return GetBudget();
 }
 
 Result<Reply> NodeCore::ExportAudit(const RequestReceived& request) const {

@@ -122,6 +122,19 @@ Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, cons
   return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
 }
 
+// What a locked ledger means, and the two ways on.
+std::string LockText(const Value& why, const std::string& directory) {
+  return fmt::format(
+      "The ledger is locked: {}.\n"
+      "Nothing is computed here, and no plan can be approved, until an officer has decided:\n"
+      "  * When there is a newer copy of {}, stop the node and put that back whole: then nothing is lost.\n"
+      "  * When there is none: consilium-node budget {} unlock --officer NAME\n"
+      "    The rows then stand as they are. Attempts that are reserved now count as used for good; what studies used "
+      "that "
+      "began\n    and ended in missing rows is not counted any more: ask the coordinator for its audit log.",
+      Text(why), directory, directory);
+}
+
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file) {
   const auto token = ReadSecretLine(token_file, "the token that `consilium invite` printed");
   if (!token) return terminal.Fail(token.error());
@@ -145,14 +158,17 @@ and see these eight words; compare them by telephone, not by mail. Then:
 }
 
 int StatusCommand(const Terminal& terminal, const std::string& directory) {
-  return Run(terminal, Ask(directory, "GET", "/v1/status"), [](const Value& s) {
+  return Run(terminal, Ask(directory, "GET", "/v1/status"), [&](const Value& s) {
     const std::string link = s["connected"].AsBool() ? "connected" : fmt::format("not connected ({})", Text(s["link"]));
     const std::string standing = Text(s["standing"]) == "member" ? "" : ", " + Text(s["standing"]);
     std::string out =
         fmt::format("{}{}: {}, {}{}; roster {}, ledger {} rows, {} running job(s)\n", Notice(s), Text(s["name"]), link,
                     s["number"].IsNumber() ? "hospital number " + Number(s["number"]) : "no number yet", standing,
                     Number(s["roster"]["seq"]), Number(s["ledger"]["seq"]), Number(s["jobs"]));
-    if (!s["ledger"]["locked"].AsString().empty()) out += "The ledger is locked: " + Text(s["ledger"]["locked"]) + "\n";
+    if (!s["ledger"]["locked"].AsString().empty()) {
+      out += fmt::format("The ledger is locked: {}. See: consilium-node budget {}\n", Text(s["ledger"]["locked"]),
+                         directory);
+    }
     if (s["studies"].AsArray().empty()) return out;
     std::vector<std::vector<std::string>> table = {{"study", "name", "consent", "phase", "stage", "answers"}};
     for (const Value& study : s["studies"].AsArray()) {
@@ -282,27 +298,39 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
   });
 }
 
-int DoctorCommand(const Terminal& terminal, const std::string& directory, const Status& crypto) {
-  bool good = true;
-  Value list{Value::Array{}};
-  for (const Check& check : Examine(directory, crypto)) {
-    good = good && check.good;
-    list.Push(Value().Set("name", check.name).Set("good", check.good).Set("text", check.text));
-    terminal.Say(fmt::format("{:<5} {:<14} {}", check.good ? "good" : "BAD", check.name, PrintableLines(check.text)));
-  }
-  terminal.Document(Value().Set("good", good).Set("checks", std::move(list)));
-  return good ? 0 : 1;
+int BudgetCommand(const Terminal& terminal, const std::string& directory) {
+  return Run(terminal, Ask(directory, "GET", "/v1/budget"), [&](const Value& answer) {
+    std::vector<std::vector<std::string>> table = {
+        {"study", "name", "mechanism", "reserved", "committed", "released", "in doubt"}};
+    for (const Value& study : answer["studies"].AsArray()) {
+      table.push_back({Short(study["study"]), Text(study["name"]), Text(study["mechanism"]), Number(study["reserved"]),
+                       Number(study["committed"]), Number(study["released"]),
+                       study["in_doubt"].AsBool() ? "yes" : "no"});
+    }
+    std::string out = Notice(answer);
+    if (!answer["locked"].AsString().empty()) out += LockText(answer["locked"], directory) + "\n\n";
+    return out + fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]),
+                             Text(answer["head"]), FormatTable(table), Warnings(answer["studies"]));
+  });
 }
 
-int BudgetCommand(const Terminal& terminal, const std::string& directory) {
-  return Run(terminal, Ask(directory, "GET", "/v1/budget"), [](const Value& answer) {
-    std::vector<std::vector<std::string>> table = {{"study", "mechanism", "reserved", "committed", "released"}};
-    for (const Value& study : answer["studies"].AsArray()) {
-      table.push_back({Short(study["study"]), Text(study["mechanism"]), Number(study["reserved"]),
-                       Number(study["committed"]), Number(study["released"])});
+int UnlockCommand(const Terminal& terminal, const std::string& directory, const std::string& officer, bool yes) {
+  const auto answer = [&]() -> Result<Value> {
+    const Value budget = TRY(Ask(directory, "GET", "/v1/budget"));
+    if (budget["locked"].AsString().empty())
+      return Fail(Code::kConflict, "the ledger is not locked; there is nothing to unlock");
+    if (!yes) {
+      terminal.Note(LockText(budget["locked"], directory));
+      if (!terminal.AskYes("Let the rows stand as they are?"))
+        return Fail(Code::kRefused, "the ledger stays locked; add --yes when nobody can be asked");
     }
-    return Notice(answer) + fmt::format("The ledger has {} rows; its head is {}.\n{}{}", Number(answer["rows"]),
-                                        Text(answer["head"]), FormatTable(table), Warnings(answer["studies"]));
+    return Ask(directory, "POST", "/v1/budget/unlock", Value().Set("officer", officer.empty() ? UserName() : officer));
+  }();
+  return Run(terminal, answer, [&](const Value&) {
+    return fmt::format(
+        "The ledger is unlocked; what may be missing of it counts as used. Look: consilium-node budget "
+        "{}",
+        directory);
   });
 }
 

@@ -31,7 +31,6 @@ int PlanDecideCommand(const Terminal& terminal, const std::string& directory, co
                       const std::string& officer, bool approve);
 int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study);
 // `crypto`: what StartCrypto said. The exit status is 1 when a check is bad.
-int DoctorCommand(const Terminal& terminal, const std::string& directory, const Status& crypto);
 // The roster (roster_commands.cc). `officer` is the label of the key that signs; "": the one of the enrolment.
 int RosterShowCommand(const Terminal& terminal, const std::string& directory);
 int RosterSignCommand(const Terminal& terminal, const std::string& directory, const std::string& officer, bool yes);
@@ -42,6 +41,7 @@ int OfficerAddCommand(const Terminal& terminal, const std::string& directory, co
 int OfficerRemoveCommand(const Terminal& terminal, const std::string& directory, const std::string& wanted,
                          const std::string& officer);
 int KeyRotateCommand(const Terminal& terminal, const std::string& directory, const std::string& officer);
+int UnlockCommand(const Terminal& terminal, const std::string& directory, const std::string& officer, bool yes);
 int BudgetCommand(const Terminal& terminal, const std::string& directory);
 
 }  // namespace consilium::node

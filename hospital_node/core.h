@@ -62,6 +62,7 @@ class NodeCore final : public Service {
   explicit NodeCore(ServiceOptions options) : options_(std::move(options)) {}
 
   // What is stored (service.cc).
+  Status RestoreLock();
   Status RestoreRosters();
   Status RestoreStudies();
   Status RestoreDataSets();
@@ -76,6 +77,7 @@ class NodeCore final : public Service {
   void OnMessage(Message message, const Bytes& frame);
   void OnWelcome(const Welcome& welcome);
   void OnRefused(const Refused& refused);
+  void KeepLocked();  // A lock that the rows themselves do not show survives a restart.
   void OnPull(const Pull& pull);
   void SendHello();
   void Beat(bool due);
@@ -88,7 +90,7 @@ class NodeCore final : public Service {
   bool TakeRosters(const RosterUpdate& update);
   void FindSelf();
   void TakeDraft(const RosterDraft& message);
-  Value GetRoster() const;
+  [[nodiscard]] Value GetRoster() const;
   Status StartSigning(const RequestReceived& request, bool* later);
   void SettleSigning(const Result<Value>& answer, const std::optional<Digest>& only = {});
   void ReplaceKeys(const std::string& why);
@@ -137,6 +139,7 @@ class NodeCore final : public Service {
   [[nodiscard]] Value GetDataSets() const;
   Result<Value> GetResults(const RequestReceived& request);
   [[nodiscard]] Value GetBudget() const;
+  Result<Value> Unlock(const RequestReceived& request);
   [[nodiscard]] Result<Reply> ExportAudit(const RequestReceived& request) const;
 
   // Effects.

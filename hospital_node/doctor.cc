@@ -63,8 +63,9 @@ std::vector<Check> Examine(const std::filesystem::path& directory, const Status&
   if (!status) return bad("state", status.error()), out;
   const std::string& locked = (*status)["ledger"]["locked"].AsString();
   add({"state", locked.empty(),
-       locked.empty() ? fmt::format("{} ledger rows, every one in its place", (*status)["ledger"]["seq"].AsInteger())
-                      : "the ledger is locked: " + locked});
+       locked.empty()
+           ? fmt::format("{} ledger rows, every one in its place", (*status)["ledger"]["seq"].AsInteger())
+           : fmt::format("the ledger is locked: {}; see: consilium-node budget {}", locked, directory.string())});
   add(CheckClock((*status)["ledger"]["wall_ms"].AsInteger()));
   const HostPort address = AddressOf(config->endpoint);
   if (!add(CheckName(address.host)) || !add(CheckPort(address.host, address.port))) return out;

@@ -6,6 +6,7 @@
 #include "common/transport/loop.h"
 #include "hospital_node/commands.h"
 #include "hospital_node/daemon.h"
+#include "hospital_node/doctor.h"
 
 namespace consilium::node {
 namespace {
@@ -14,7 +15,7 @@ struct Options {
   bool json = false;
   std::string directory = "/var/lib/consilium/node";
   bool yes = false;
-  std::string token_file, plan, officer, study, label, ids;
+  std::string token_file, plan, officer, study, label, ids, action;
   DataOptions data;
   RunOptions run;
 };
@@ -52,7 +53,14 @@ int Main(int argc, char** argv) {
   CLI::App* run = Add(&app, &o, "run", "Run the daemon until SIGTERM", "consilium-node run DIR");
   run->add_option("--log", o.run.log_file, "Append the log to this file instead of stderr");
   CLI::App* status = Add(&app, &o, "status", "What the node is doing", "consilium-node status DIR --json");
-  CLI::App* budget = Add(&app, &o, "budget", "What the ledger says has left, per study", "consilium-node budget DIR");
+  CLI::App* budget = Add(&app, &o, "budget", "What the ledger says has left, per study; unlock it",
+                         "consilium-node budget DIR\n  consilium-node budget DIR unlock --officer NAME");
+  budget
+      ->add_option("ACTION", o.action,
+                   "unlock: an officer has looked at a locked ledger, and its rows stand as they are")
+      ->check(CLI::IsMember({"unlock"}));
+  budget->add_option("--officer", o.officer, "Who answers for it; otherwise the user's name");
+  budget->add_flag("--yes", o.yes, "Do not ask");
   CLI::App* results =
       Add(&app, &o, "results", "This hospital's own figures of finished studies", "consilium-node results DIR");
   results->add_option("STUDY", o.study, "Only this study");
@@ -120,7 +128,7 @@ int Main(int argc, char** argv) {
   }
   const Terminal terminal("consilium-node", o.json);
   const Status started = StartCrypto();
-  if (doctor->parsed()) return DoctorCommand(terminal, o.directory, started);
+  if (doctor->parsed()) return terminal.Report(Examine(o.directory, started));
   if (!started) return terminal.Fail(started.error());
   if (run->parsed()) {
     const Status ended = RunDaemon(o.directory, o.run);
@@ -128,7 +136,10 @@ int Main(int argc, char** argv) {
   }
   if (join->parsed()) return JoinCommand(terminal, o.directory, o.token_file);
   if (status->parsed()) return StatusCommand(terminal, o.directory);
-  if (budget->parsed()) return BudgetCommand(terminal, o.directory);
+  if (budget->parsed()) {
+    return o.action.empty() ? BudgetCommand(terminal, o.directory)
+                            : UnlockCommand(terminal, o.directory, o.officer, o.yes);
+  }
   if (results->parsed()) return ResultsCommand(terminal, o.directory, o.study);
   if (check->parsed() || add->parsed()) return DataCommand(terminal, o.directory, o.data, check->parsed());
   if (infer->parsed()) return DataInferCommand(terminal, o.data.csv);

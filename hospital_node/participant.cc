@@ -201,6 +201,22 @@ bool Participant::OnJob(const Digest& context, const Result<Sealed>& sealed, con
   return true;
 }
 
+void Participant::OnUnlocked(const Site& site) {
+  const Ledger::Account* account = site.ledger->Find(id_);
+  if (account == nullptr) {  // Its RESERVE is lost: an officer decides anew.
+    if (record_.reserved) record_.consent = ParticipantRecord::Consent::kPending;
+    changed_ |= record_.reserved;
+    record_.reserved = false;
+    return;
+  }
+  if (account->last_committed <= record_.last_attempt) return;
+  record_.last_attempt = account->last_committed;  // Used by a contribution that this record forgot.
+  record_.context = {};
+  record_.contribution = {};
+  changed_ = true;
+  Leave();
+}
+
 void Participant::OnReceipt(const Receipt& receipt) {
   if (stage_ != Stage::kOffered || receipt.attempt != record_.last_attempt) return;
   if (receipt.root == record_.contribution.root) stage_ = Stage::kReceipted;
@@ -262,7 +278,8 @@ void Participant::End(StudyPhase phase, Reason reason, const Site& site) {
   Leave();
   const Ledger::Account* account = site.ledger->Find(id_);
   const std::uint32_t unused = record_.last_attempt + 1;
-  if (account != nullptr && account->released_from == 0 && unused <= account->reserved && !site.ledger->locked()) {
+  const bool open = account != nullptr && account->released_from == 0 && !account->in_doubt;
+  if (open && unused <= account->reserved && !site.ledger->locked()) {
     effects_.emplace_back(Charge{
         {LedgerRow::Kind::kRelease, id_, unused, account->reserved, std::string(kNoMechanism), 0, 0, site.wall_ms}});
   }

@@ -64,6 +64,7 @@ class Participant {
   void OnInputs();
   // The job of `context` has ended. False when it is not wanted any more (the owner may drop its blob).
   bool OnJob(const Digest& context, const Result<Sealed>& sealed, const Site& site);
+  void OnUnlocked(const Site& site);  // The ledger stands as it is: its word on attempts used is the last one.
   void OnReceipt(const Receipt& receipt);
   void OnAbandon(const Abandon& abandon);
   // `envelope` is H of the frame as received.

@@ -46,11 +46,22 @@ Result<std::unique_ptr<NodeCore>> NodeCore::Restore(ServiceOptions options) {
   };
   core->audit_head_ = head("audit");
   core->ledger_ = Ledger::Load(core->options_.storage, head(kLedgerChain));
+  TRY(core->RestoreLock());
   TRY(core->RestoreRosters());
   TRY(core->RestoreDataSets());
   TRY(core->RestoreStudies());
   core->options_.stored = {};
   return core;
+}
+
+Status NodeCore::RestoreLock() {
+  for (const auto& [key, bytes] : StateOf(options_.stored, "ledger")) {
+    const auto lock = ParseJson(Text(bytes));
+    const auto hash = lock ? Digest::FromHexText((*lock)["hash"].AsString()) : std::unexpected(lock.error());
+    if (!hash) return std::unexpected(Corrupt("ledger/" + key, hash.error()));
+    ledger_.Witness(options_.storage, {static_cast<std::uint64_t>((*lock)["seq"].AsInteger()), *hash});
+  }
+  return {};
 }
 
 Status NodeCore::RestoreRosters() {

@@ -57,6 +57,7 @@ void NodeCore::SendHello() {
   hello.rosters = chain_ ? chain_->links().size() : 0;
   for (const auto& [id, participant] : studies_) hello.studies.push_back(participant.mark());
   hello.ledger = ledger_.head();
+  hello.unlocked = ledger_.unlocked();
   SendMessage(hello);
 }
 
@@ -72,6 +73,9 @@ void NodeCore::OnLost(std::string reason) {
   if (keys_refused_ >= kRefusals && options_.other_transport) ReplaceKeys("the coordinator admits this key no more");
   before_roster_.clear();
   queue_.clear();
+  for (const auto& [root, content] : assembling_) inbox_.Cancel(root);  // Nobody waits for them any more.
+  assembling_.clear();
+  assembled_.clear();
   Log(LogLevel::kWarning, "disconnected", {{"reason", session_.lost}});
 }
 
@@ -167,8 +171,20 @@ void NodeCore::OnWelcome(const Welcome& welcome) {
   Log(LogLevel::kInfo, "welcome",
       {{"federation", welcome.federation}, {"build", welcome.build}, {"enrolled", welcome.enrolled ? "yes" : "no"}});
   inbox_.OnPeerConnected(options_.server_key);
+  if (ledger_.Witness(options_.storage, welcome.ledger)) KeepLocked();
   for (const auto& [id, participant] : studies_) {
     if (const auto verdict = participant.Verdict()) SendMessage(*verdict);
+  }
+}
+
+void NodeCore::KeepLocked() {
+  const ChainHead& seen = ledger_.seen();
+  const Value lock = Value().Set("seq", seen.seq).Set("hash", seen.hash.Hex());
+  result_.transaction.emplace_back(PutState{"ledger", "witness", ToBytes(View(CanonicalJson(lock)))});
+  Audit("ledger_locked", Value().Set("why", ledger_.lock()));
+  for (auto& [id, participant] : studies_) {
+    participant.DeclineStanding(Reason::kLocked);
+    Carry(participant);
   }
 }
 
@@ -244,7 +260,8 @@ bool NodeCore::Assemble(Blob* blob) {
   if (!inbox_.Start(options_.server_key, *blob)) {
     CloseSession("two blobs under one root");
   } else {
-    assembling_.try_emplace(blob->root, Bytes(blob->bytes));
+    Bytes& content = assembling_[blob->root];
+    if (content.size() != blob->bytes) content.assign(blob->bytes, 0);  // A root does not tell the size.
   }
   return false;
 }
@@ -268,7 +285,10 @@ void NodeCore::ServeQueue() {
     Message& message = queue_.front();
     bool ready = true;
     if (auto* update = std::get_if<RosterUpdate>(&message)) {
-      for (Blob& blob : update->rosters) ready = Assemble(&blob) && ready;
+      for (Blob& blob : update->rosters) {
+        ready = Assemble(&blob) && ready;
+        if (queue_.empty()) return;  // That closed the session, and what waited is gone.
+      }
     } else if (auto* draft = std::get_if<RosterDraft>(&message)) {
       ready = Assemble(&draft->roster);
     } else if (auto* offer = std::get_if<PlanOffer>(&message)) {

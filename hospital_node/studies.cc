@@ -10,6 +10,8 @@ namespace {
 // A blob's content in a job: from the message, or from the store.
 Result<Bytes> Content(const Blob& blob, const BlobStore* blobs) {
   if (blob.leaves.empty()) return blob.content;
+  if (TRY(blobs->Size(blob.root)) != blob.bytes)  // A root does not tell the size: a part is not the blob.
+    return Fail(Code::kProtocol, "the coordinator names a blob with a size that it does not have");
   Bytes content(blob.bytes);
   TRY(blobs->Read(blob.root, 0, content));
   return content;
@@ -106,16 +108,19 @@ void NodeCore::Carry(Participant& participant) {
     if (auto* charge = std::get_if<Charge>(&effect)) {
       result_.transaction.emplace_back(ledger_.Append(std::move(charge->row)));
     } else if (auto* say = std::get_if<Say>(&effect)) {
-      const auto* offer = std::get_if<Offer>(&say->message);
+      auto* offer = std::get_if<Offer>(&say->message);
       if (offer != nullptr && !IsHere(offer->vector)) {  // The disk lost it; the next attempt computes another.
         Log(LogLevel::kWarning, "contribution_lost",
             {{"study", offer->study.Hex()}, {"attempt", std::to_string(offer->attempt)}});
         SendMessage(Abandon{offer->study, offer->attempt, Reason::kFailedHere});
         continue;
       }
-      if (offer != nullptr && !offer->vector.leaves.empty()) {
-        outbox_.Serve(offer->vector.root, offer->vector.bytes, options_.server_key);
-        kept_.insert(offer->vector.root);
+      if (offer != nullptr) {
+        offer->ledger = ledger_.head();
+        if (!offer->vector.leaves.empty()) {
+          outbox_.Serve(offer->vector.root, offer->vector.bytes, options_.server_key);
+          kept_.insert(offer->vector.root);
+        }
       }
       SendMessage(say->message);
     } else if (auto* note = std::get_if<Note>(&effect)) {

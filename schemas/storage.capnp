@@ -97,6 +97,8 @@ struct ParticipantRecord {
 struct LedgerRow {
   # Node, a row of the chain "ledger": what has been promised and what has left, with full sync. RESERVE is written with the
   # approval for attempts 1 to maximum_attempts; COMMIT before the first byte of an attempt leaves; RELEASE gives unused attempts back.
+  # UNLOCK is an officer's word that the rows before it stand as they are: for the whole ledger (study zero, attempts 0 to 0),
+  # then for each study that the records know more of, attempts 1 to the last one used.
   # One encoding: the rows are hashed.
   kind @0 :Kind;
   study @1 :Data;
@@ -106,10 +108,13 @@ struct LedgerRow {
   q @5 :Float64;                        # Sampling rate and noise multiplier of the mechanism; 0 with "none".
   z @6 :Float64;
   wallMs @7 :Int64;
+  after @8 :Data;                       # UNLOCK: the head's hash that it follows, whatever the rows before it give; else zero.
+  seen @9 :Wire.ChainHead;              # UNLOCK: the coordinator's witness that it lets go of; zero when there is none.
 
   enum Kind {
     reserve @0;
     commit @1;
     release @2;
+    unlock @3;
   }
 }

@@ -151,7 +151,8 @@ struct Hello {
   build @2 :Text;                     # For the log and `hospital list` alone.
   rosters @3 :UInt64;                 # Roster versions held; roster 0 counts. C sends those that N lacks.
   studies @4 :List(StudyMark);        # At most 4,096. C sends the releases after each mark.
-  ledger @5 :ChainHead;               # N's own ledger head; C keeps it as a witness of a rolled-back hospital.
+  ledger @5 :ChainHead;               # N's own ledger head. C keeps the highest one as a witness, unless N's officer let go of that.
+  unlocked @6 :ChainHead;             # The witness that the ledger's last UNLOCK row let go of; zero when there is none.
 }
 
 struct Welcome {
@@ -162,6 +163,8 @@ struct Welcome {
   rosters @3 :UInt64;                 # Roster versions that exist.
   enrolled @4 :Bool;                  # In the roster; false while `hospital confirm` is awaited.
   heartbeatMs @5 :UInt32;             # 1 to 600,000. Three missed ones and the session counts as lost.
+  ledger @6 :ChainHead;               # The witness: the highest head of N's ledger that C was ever told; zero when none.
+                                      # N locks its ledger when that is neither a row of its own nor Hello's `unlocked`.
 }
 
 struct Refused {
@@ -309,6 +312,7 @@ struct Offer {
   attempt @1 :UInt32;
   context @2 :Data;                   # ctx; docs/protocol.md says over what.
   vector @3 :Blob;                    # Ring words, little-endian; not empty.
+  ledger @4 :ChainHead;               # N's ledger head; C's next witness. Durable at C with or before the answer.
 }
 
 struct Receipt {

@@ -28,10 +28,12 @@ class MemoryStorage final : public Storage {
   [[nodiscard]] Result<Stored> Load() const override { return stored_; }
   [[nodiscard]] Result<std::vector<Bytes>> Rows(const std::string& chain, std::uint64_t first,
                                                 std::uint64_t last) const override {
+    std::vector<Bytes> out;
     const auto found = rows.find(chain);
-    if (found == rows.end() || first < 1 || last > found->second.size()) return Fail(Code::kNotFound, "no such rows");
-    return std::vector<Bytes>(found->second.begin() + static_cast<std::ptrdiff_t>(first - 1),
-                              found->second.begin() + static_cast<std::ptrdiff_t>(last));
+    if (found == rows.end()) return out;
+    for (std::uint64_t seq = first; seq <= std::min<std::uint64_t>(last, found->second.size()); ++seq)
+      out.push_back(found->second[seq - 1]);
+    return out;
   }
   std::map<std::string, std::vector<Bytes>> rows;
 

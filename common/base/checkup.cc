@@ -107,6 +107,22 @@ Check CheckName(const std::string& host) {
                       gai_strerror(error))};
 }
 
+Check CheckPortFree(const std::string& host, int port) {
+  int error = 0;
+  const Addresses addresses = Resolve(host == "*" ? "0.0.0.0" : host, port, &error);
+  if (error != 0) return {"port", false, fmt::format("{} is no address of this machine; mend `listen`", host)};
+  const int fd = socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const int why = fd >= 0 && bind(fd, addresses->ai_addr, addresses->ai_addrlen) == 0 ? 0 : errno;
+  if (fd >= 0) close(fd);
+  if (why == 0) return {"port", true, fmt::format("{}:{} can be listened on", host, port)};
+  const std::string mend = why == EADDRINUSE ? "another process listens there: stop it, or choose another port"
+                           : why == EACCES   ? "ports below 1024 are the administrator's: choose another one"
+                                             : "is it an address of this machine?";
+  return {"port", false, fmt::format("{}:{} cannot be listened on ({}); {}", host, port, std::strerror(why), mend)};
+}
+
 Check CheckPort(const std::string& host, int port) {
   int error = 0;
   const Addresses addresses = Resolve(host, port, &error);

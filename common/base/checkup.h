@@ -22,4 +22,6 @@ Check CheckClock(std::int64_t not_before_ms);
 Check CheckName(const std::string& host);            // DNS, or an address.
 Check CheckPort(const std::string& host, int port);  // Does something accept a TCP connection within 5 s?
 
+Check CheckPortFree(const std::string& host, int port);  // Could this process listen there? "*": on every interface.
+
 }  // namespace consilium

@@ -21,6 +21,7 @@ enum class Twin {
   kCommitBeforeOffer,  // gate: COMMIT is durable before the first byte leaves.
   kBudget,             // gate: attempts above the plan's maximum are refused.
   kApproval,           // gate: nothing is computed for a plan that is not approved here.
+  kWitness,            // ledger: one that the coordinator has seen more of is locked.
 };
 
 #ifdef CONSILIUM_TWINS

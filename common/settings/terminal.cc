@@ -71,6 +71,18 @@ void Terminal::StreamLine(const Value& value) const {
 }
 void Terminal::Note(std::string_view text) const { Write(stderr, text); }
 
+int Terminal::Report(const std::vector<Check>& checks) const {
+  bool good = true;
+  Value list{Value::Array{}};
+  for (const Check& check : checks) {
+    good = good && check.good;
+    list.Push(Value().Set("name", check.name).Set("good", check.good).Set("text", check.text));
+    Say(fmt::format("{:<5} {:<14} {}", check.good ? "good" : "BAD", check.name, PrintableLines(check.text)));
+  }
+  Document(Value().Set("good", good).Set("checks", std::move(list)));
+  return good ? 0 : 1;
+}
+
 int Terminal::Fail(const Error& error) const {
   Write(stderr, fmt::format("{}: {}", program_, PrintableLines(error.what)));
   return ExitStatus(error.code);

@@ -78,13 +78,21 @@ std::vector<std::uint32_t> GetSet(capnp::List<std::uint32_t>::Reader in) {
   return out;
 }
 
+ChainHead GetHead(schema::ChainHead::Reader in) {
+  ChainHead head;
+  head.seq = in.getSeq();
+  GetFixed(in.getHash(), head.hash);
+  return head;
+}
+
 Hello Get(schema::Hello::Reader in) {
   Hello m{.version_low = in.getVersionLow(),
           .version_high = in.getVersionHigh(),
           .build = GetText(in.getBuild()),
           .rosters = in.getRosters(),
           .studies = {},
-          .ledger = {}};
+          .ledger = GetHead(in.getLedger()),
+          .unlocked = GetHead(in.getUnlocked())};
   if (m.version_low > m.version_high) throw Malformed("a version range is empty");
   const auto studies = in.getStudies();
   Bound(studies.size(), kMaxStudyMarks, "study marks");
@@ -94,9 +102,6 @@ Hello Get(schema::Hello::Reader in) {
     out.releases = mark.getReleases();
     GetFixed(mark.getLastRelease(), out.last_release);
   }
-  const auto ledger = in.getLedger();
-  m.ledger.seq = ledger.getSeq();
-  GetFixed(ledger.getHash(), m.ledger.hash);
   return m;
 }
 
@@ -106,7 +111,8 @@ Welcome Get(schema::Welcome::Reader in) {
             .federation = GetText(in.getFederation()),
             .rosters = in.getRosters(),
             .enrolled = in.getEnrolled(),
-            .heartbeat_ms = in.getHeartbeatMs()};
+            .heartbeat_ms = in.getHeartbeatMs(),
+            .ledger = GetHead(in.getLedger())};
   if (m.heartbeat_ms == 0 || m.heartbeat_ms > kMaxHeartbeatMs) throw Malformed("a heartbeat is out of range");
   return m;
 }
@@ -186,7 +192,11 @@ Decline Get(schema::Decline::Reader in) {
 }
 
 Offer Get(schema::Offer::Reader in) {
-  Offer m{.study = {}, .attempt = in.getAttempt(), .context = {}, .vector = GetFull(in.getVector())};
+  Offer m{.study = {},
+          .attempt = in.getAttempt(),
+          .context = {},
+          .vector = GetFull(in.getVector()),
+          .ledger = GetHead(in.getLedger())};
   GetFixed(in.getStudy(), m.study);
   GetFixed(in.getContext(), m.context);
   return m;

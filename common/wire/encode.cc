@@ -13,6 +13,11 @@ void PutNumbers(const std::vector<std::uint32_t>& numbers, Builder out) {
   for (std::size_t i = 0; i < numbers.size(); ++i) out.set(i, numbers[i]);
 }
 
+void PutHead(const ChainHead& head, schema::ChainHead::Builder out) {
+  out.setSeq(head.seq);
+  out.setHash(Raw(head.hash));
+}
+
 void Put(const Hello& m, schema::Hello::Builder out) {
   out.setVersionLow(m.version_low);
   out.setVersionHigh(m.version_high);
@@ -24,9 +29,8 @@ void Put(const Hello& m, schema::Hello::Builder out) {
     studies[i].setReleases(m.studies[i].releases);
     studies[i].setLastRelease(Raw(m.studies[i].last_release));
   }
-  auto ledger = out.initLedger();
-  ledger.setSeq(m.ledger.seq);
-  ledger.setHash(Raw(m.ledger.hash));
+  PutHead(m.ledger, out.initLedger());
+  PutHead(m.unlocked, out.initUnlocked());
 }
 
 void Put(const Welcome& m, schema::Welcome::Builder out) {
@@ -36,6 +40,7 @@ void Put(const Welcome& m, schema::Welcome::Builder out) {
   out.setRosters(m.rosters);
   out.setEnrolled(m.enrolled);
   out.setHeartbeatMs(m.heartbeat_ms);
+  PutHead(m.ledger, out.initLedger());
 }
 
 void Put(const Refused& m, schema::Refused::Builder out) {
@@ -107,6 +112,7 @@ void Put(const Offer& m, schema::Offer::Builder out) {
   out.setAttempt(m.attempt);
   out.setContext(Raw(m.context));
   PutBlob(m.vector, out.initVector());
+  PutHead(m.ledger, out.initLedger());
 }
 
 void Put(const Pull& m, schema::Pull::Builder out) {

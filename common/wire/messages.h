@@ -89,6 +89,7 @@ struct Hello {
   std::uint64_t rosters = 0;  // Roster versions held (roster 0 counts).
   std::vector<StudyMark> studies;
   ChainHead ledger;
+  ChainHead unlocked = {};  // The witness that the ledger's last UNLOCK row let go of.
   bool operator==(const Hello&) const = default;
 };
 // coordinator -> node, the answer to Hello and Enroll.
@@ -98,6 +99,7 @@ struct Welcome {
   std::uint64_t rosters = 0;
   bool enrolled = false;  // In the roster; false while `hospital confirm` is awaited.
   std::uint32_t heartbeat_ms = 10000;
+  ChainHead ledger = {};  // The witness: the highest head of the node's ledger that the coordinator was told.
   bool operator==(const Welcome&) const = default;
 };
 // Both ways: a message was refused. `study` and `attempt` are zero when it concerned none.
@@ -171,6 +173,7 @@ struct Offer {
   std::uint32_t attempt = 0;
   Digest context;  // ctx
   Blob vector;
+  ChainHead ledger = {};  // The node's ledger has at least this row.
   bool operator==(const Offer&) const = default;
 };
 // receiver -> sender: leaves [first, first + count) of a blob, 1 to 4 of them; the credit of one Chunk.

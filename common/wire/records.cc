@@ -245,11 +245,15 @@ void Put(const LedgerRow& row, schema::LedgerRow::Builder out) {
   out.setQ(row.q);
   out.setZ(row.z);
   out.setWallMs(row.wall_ms);
+  out.setAfter(Raw(row.after));
+  auto seen = out.initSeen();
+  seen.setSeq(row.seen.seq);
+  seen.setHash(Raw(row.seen.hash));
 }
 
 LedgerRow Get(schema::LedgerRow::Reader in) {
   LedgerRow row;
-  row.kind = GetEnum<LedgerRow::Kind>(in.getKind(), static_cast<std::size_t>(LedgerRow::Kind::kRelease) + 1);
+  row.kind = GetEnum<LedgerRow::Kind>(in.getKind(), static_cast<std::size_t>(LedgerRow::Kind::kUnlock) + 1);
   GetFixed(in.getStudy(), row.study);
   row.first_attempt = in.getFirstAttempt();
   row.last_attempt = in.getLastAttempt();
@@ -257,6 +261,9 @@ LedgerRow Get(schema::LedgerRow::Reader in) {
   row.q = in.getQ();
   row.z = in.getZ();
   row.wall_ms = in.getWallMs();
+  if (in.hasAfter()) GetFixed(in.getAfter(), row.after);
+  row.seen.seq = in.getSeen().getSeq();
+  if (in.getSeen().hasHash()) GetFixed(in.getSeen().getHash(), row.seen.hash);
   return row;
 }
 

@@ -65,12 +65,14 @@ Result<ParticipantRecord> DecodeParticipantRecord(ByteView bytes);
 
 // node: a row of the ledger's chain.
 struct LedgerRow {
-  enum class Kind : std::uint8_t { kReserve, kCommit, kRelease } kind = Kind::kReserve;
+  enum class Kind : std::uint8_t { kReserve, kCommit, kRelease, kUnlock } kind = Kind::kReserve;
   StudyId study;
   std::uint32_t first_attempt = 0, last_attempt = 0;
   std::string mechanism;  // "none": no differential privacy. Others come with the accountant.
   double q = 0, z = 0;
   std::int64_t wall_ms = 0;
+  Digest after = {};    // kUnlock: the head's hash that it follows.
+  ChainHead seen = {};  // kUnlock: the coordinator's witness that it lets go of.
   bool operator==(const LedgerRow&) const = default;
 };
 Bytes Encode(const LedgerRow& row);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/settings/terminal.h"
+#include "common/settings/value.h"
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/csv.h"
 
@@ -18,12 +19,14 @@ namespace consilium::node {
 namespace {
 
 constexpr std::size_t kMostLevels = 20, kMostNumericLevels = 10, kTracked = 64;
+constexpr double kLeastDigit = 1e-300, kMostNumber = 1e29;
 constexpr std::string_view kMissingCodes[] = {"", "?", "NA", "N/A", "na", "NULL", "null", "NaN", "nan", "."};
 
 struct Seen {
   std::string name;
   std::uint64_t rows = 0, missing = 0;
   bool numeric = true, whole = true, unique = true;
+  bool writable = true;  // Every value is text that a schema can hold: UTF-8 without control characters.
   double least = INFINITY, most = -INFINITY;
   std::set<std::string> values;  // The first kTracked.
   std::set<std::string> ids;     // All, while they are unique.
@@ -44,12 +47,13 @@ struct Seen {
     } else {
       numeric = false;
     }
+    writable = writable && ParseJson(TomlString(text)).value_or(Value()) == Value(text);
     if (values.size() < kTracked) values.insert(text);
     if (unique) unique = ids.insert(text).second;
     if (!unique) ids.clear();
   }
   [[nodiscard]] bool IsCategory() const {
-    if (values.size() < 2) return false;
+    if (values.size() < 2 || !writable) return false;
     return numeric ? whole && values.size() <= kMostNumericLevels : values.size() <= kMostLevels;
   }
 };
@@ -57,11 +61,15 @@ struct Seen {
 // Outward to two significant digits.
 double Rounded(double v, bool up) {
   if (v == 0) return 0;
+  if (std::fabs(v) < kLeastDigit) return up == (v > 0) ? std::copysign(kLeastDigit, v) : 0;
   const double unit = std::pow(10.0, std::floor(std::log10(std::fabs(v))) - 1);
   return (up ? std::ceil(v / unit) : std::floor(v / unit)) * unit;
 }
 
-std::string NumberText(double v) { return v == std::floor(v) ? fmt::format("{:.0f}", v) : fmt::format("{:g}", v); }
+// TOML's integers end at 2^53 here.
+std::string NumberText(double v) {
+  return v == std::floor(v) && std::fabs(v) < 1e15 ? fmt::format("{:.0f}", v) : fmt::format("{:g}", v);
+}
 
 std::string Levels(const Seen& column) {
   std::vector<std::string> levels(column.values.begin(), column.values.end());
@@ -83,12 +91,14 @@ std::string ColumnText(const Seen& column, bool patient) {
       out += fmt::format("# If this is the outcome: type = \"label\", positive and negative instead of levels.\n");
     return out + "meaning = \"\"\n";
   }
-  if (!column.numeric) return out + "type = \"text\"  # Not used by any study.\n";
+  const bool range = column.numeric && std::max(std::fabs(column.least), std::fabs(column.most)) < kMostNumber;
+  if (!range) return out + "type = \"text\"  # Not used by any study.\n";
   const double least = Rounded(column.least, false), most = Rounded(column.most, true);
+  const double above = least + (std::fabs(least) < 1e15 ? 1.0 : 0.01 * std::fabs(least));
   return out + fmt::format(
                    "type = \"number\"\nunit = \"\"\nminimum = {}  # What is possible, not what this file holds.\n"
                    "maximum = {}\nmeaning = \"\"\n",
-                   NumberText(least), NumberText(least < most ? most : least + 1));
+                   NumberText(least), NumberText(least < most ? most : above));
 }
 
 char GuessDelimiter(const std::vector<std::string>& header) {
@@ -128,6 +138,10 @@ Result<std::string> InferSchema(const std::string& csv_file) {
                       "digits and _ . -); rename it in the file's header",
                       csv_file, csv.line(), Printable(plain.substr(0, 80))));
     }
+    if (std::ranges::find(columns, plain, &Seen::name) != columns.end()) {
+      return Fail(Code::kInvalid,
+                  fmt::format("{}:{}: column \"{}\" is there twice; rename one", csv_file, csv.line(), plain));
+    }
     columns.emplace_back().name = plain;
   }
   std::set<std::string> missing;
@@ -152,6 +166,7 @@ Result<std::string> InferSchema(const std::string& csv_file) {
   if (delimiter != ',')
     out += fmt::format("delimiter = {}\n", delimiter == '\t' ? "\"\\t\"" : fmt::format("\"{}\"", delimiter));
   std::vector<std::string> codes;
+  codes.reserve(missing.size());
   for (const std::string& code : missing) codes.push_back(TomlString(code));
   out += fmt::format("missing = [{}]\n\n[patient]\n", fmt::join(codes, ", "));
   out += patient == columns.end()

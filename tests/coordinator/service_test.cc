@@ -82,7 +82,74 @@ TEST_F(ServiceTest, MetricsAndHealthNeedNoTokenAndNothingElseDoesWithout) {
   }
 }
 
+// ---- the witness of ledgers ----
+
+TEST_F(ServiceTest, AHospitalIsToldTheHighestHeadOfItsLedgerThatItEverTold) {
+  const auto head = [](std::uint64_t seq) { return ChainHead{seq, Sha256(View(std::to_string(seq)))}; };
+  const auto greet = [&](const ChainHead& ledger, const ChainHead& unlocked) {
+    sent_.clear();
+    Turn({PeerConnected{Peer(1)}});
+    Hello hello;
+    hello.build = "test";
+    hello.rosters = chain_.links().size();
+    hello.ledger = ledger;
+    hello.unlocked = unlocked;
+    Say(1, hello);
+    return std::get<Welcome>(sent_[Peer(1)].front()).ledger;
+  };
+  const auto troubled = [&] {
+    RequestReceived request;
+    EXPECT_EQ(Ask("GET", "/v1/hospitals", {}), 200);
+    return !ParseJson(Text(replies_[requests_].body))
+                ->operator[]("hospitals")
+                .AsArray()
+                .at(0)["trouble"]
+                .AsString()
+                .empty();
+  };
+  EXPECT_EQ(greet(head(1), {}), ChainHead{});
+  EXPECT_EQ(greet(head(2), {}), head(1));
+  const StudyId study = Submit(DescribePlan("one", 16));
+  for (std::uint32_t n : {2, 3}) Greet(n);
+  for (std::uint32_t n : {1, 2, 3}) Say(n, PlanVerdict{study, true, Reason::kNone, chain_.hash()});
+  for (std::uint32_t n : {1, 2, 3}) {
+    auto [offer, words] = Answer(*Last<consilium::Invite>(n, study));
+    if (words.size() <= kInlineBlob) offer.vector = InlineBlob(words);
+    offer.ledger = head(n == 1 ? 7 : 3);
+    Say(n, offer);
+    if (words.size() > kInlineBlob) Serve(n, words);
+  }
+  ASSERT_TRUE(Last<Release>(1, study).has_value());
+  Start();  // What an answer rests on is durable with it.
+  EXPECT_FALSE(troubled());
+  EXPECT_EQ(greet(head(2), {}), head(7)) << "put back to an earlier state";
+  EXPECT_TRUE(troubled());
+  EXPECT_EQ(greet(head(3), {}), head(7)) << "and it stays so";
+  EXPECT_EQ(greet(head(3), head(6)), head(7)) << "an officer let go of another one";
+  EXPECT_EQ(greet(head(4), head(7)), head(7)) << "an officer there let go of it";
+  EXPECT_FALSE(troubled());
+  EXPECT_EQ(greet(head(5), head(7)), head(4)) << "from there on it counts anew";
+  EXPECT_EQ(greet(ChainHead{5, Digest{}}, head(7)), head(5));
+  EXPECT_TRUE(troubled()) << "another row under the same number";
+}
+
 // ---- blobs ----
+
+// What a hospital says of itself, or a client asks for, may be any number; answers are JSON, which ends at 2^53.
+TEST_F(ServiceTest, NumbersBeyondJsonsStopNothing) {
+  Greet(1);
+  const StudyId study = Submit(DescribePlan("cohort", 16));
+  Say(1, Heartbeat{Phase::kUploading, study, UINT64_MAX, UINT64_MAX - 1});
+  EXPECT_EQ(Ask("GET", "/v1/studies/" + study.Hex(), {}), 200);
+  RequestReceived request;
+  request.id = ++requests_;
+  request.method = "GET";
+  request.path = "/v1/audit";
+  request.local = true;
+  request.query = {{"first", "999999999999999999"}};
+  Turn({request});
+  EXPECT_EQ(replies_[request.id].status, 200);
+}
 
 TEST_F(ServiceTest, WhatACrashLeftBehindIsDroppedAtTheStart) {
   const Digest orphan = *blobs_.Put(Bytes(200000, 3));

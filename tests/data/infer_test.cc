@@ -30,6 +30,17 @@ class Infer : public ::testing::Test {
   Scratch scratch_;
 };
 
+TEST_F(Infer, WhatNoSchemaCanHoldIsNoLevelAndNoRange) {
+  EXPECT_TRUE(Has(Draft("a,b\n1,x\n2,\xc3\xc3y\n"), "[columns.\"b\"]\ntype = \"text\""));
+  EXPECT_TRUE(Has(Draft("a,b\n1,x\n2,\x01\n"), "[columns.\"b\"]\ntype = \"text\""));
+  Draft("a,b\n.,x\n39007919254740993,s\n");
+  Draft("a,b\n1e-320,1e200\n-3e-310,2\n");
+  scratch_.Write("twice.csv", "a,a\n1,2\n");
+  const auto twice = InferSchema((scratch_.path() / "twice.csv").string());
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_TRUE(Has(twice.error().what, "twice.csv:1: column \"a\" is there twice")) << twice.error().what;
+}
+
 TEST_F(Infer, TypesRangesLevelsMissingCodesAndThePatient) {
   std::string csv = "patient_id,age,weight,sex,note,sick\n";
   for (int i = 0; i < 40; ++i) {

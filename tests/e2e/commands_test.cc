@@ -274,18 +274,68 @@ TEST(Commands, PatientsWhoWithdrewAreOutFromTheNextAttempt) {
   EXPECT_EQ(federation.Node(0, {"data", "remove", "DIR", name}).status, 5);
 }
 
+// What a doctor says is bad.
+std::map<std::string, std::string> Bad(const ProgramOutput& output, bool good) {
+  EXPECT_EQ(output.status, good ? 0 : 1) << output.out << output.err;
+  const Value document = ParseJson(output.out).value_or(Value());
+  EXPECT_FALSE(document["checks"].AsArray().empty()) << output.out << output.err;
+  std::map<std::string, std::string> bad;
+  for (const Value& check : document["checks"].AsArray()) {
+    if (!check["good"].AsBool()) bad[check["name"].AsString()] = check["text"].AsString();
+  }
+  return bad;
+}
+
+TEST(Commands, TheCoordinatorsDoctorNamesWhatIsWrongAndTheMend) {
+  Federation federation;
+  const fs::path directory = federation.coordinator();
+  const std::string program = std::string(CONSILIUM_BIN_DIR) + "/consilium-coordinator";
+  const auto examine = [&](bool good) {
+    return Bad(RunProgram({program, "doctor", directory.string(), "--json"}).value_or(ProgramOutput{}), good);
+  };
+  EXPECT_TRUE(examine(true).empty()) << "at rest";
+  federation.StartCoordinator();
+  EXPECT_TRUE(examine(true).empty()) << "the daemon is asked";
+  EXPECT_TRUE(Bad(federation.Cli({"doctor", "--json"}), true).empty());
+  const std::string port = std::to_string(federation.HospitalPort());
+  federation.KillCoordinator();
+  EXPECT_NE(Bad(federation.Cli({"doctor", "--json"}), false)["port"].find("nothing listens"), std::string::npos);
+
+  const fs::path toml = directory / "coordinator.toml";
+  const std::string text = ReadText(toml);
+  const auto listening = [&](const std::string& endpoint) {
+    const auto begin = text.find("listen = \"") + 10;
+    return text.substr(0, begin) + endpoint + text.substr(text.find('"', begin));
+  };
+  {
+    Federation other;
+    other.StartCoordinator();
+    WriteText(toml, listening("tcp://127.0.0.1:" + std::to_string(other.HospitalPort())));
+    EXPECT_NE(examine(false)["port"].find("another process listens there"), std::string::npos);
+  }
+  WriteText(toml, listening("tcp://no-such-host.invalid:" + port));
+  EXPECT_NE(examine(false)["name"].find("DNS"), std::string::npos);
+  WriteText(toml, text);
+  EXPECT_TRUE(examine(true).empty());
+  fs::permissions(directory / "admin.token", fs::perms::others_read, fs::perm_options::add);
+  EXPECT_NE(examine(false)["keys"].find("chmod"), std::string::npos);
+  fs::permissions(directory / "admin.token", fs::perms::others_read, fs::perm_options::remove);
+  fs::last_write_time(directory / "database", fs::file_time_type::clock::now() + std::chrono::hours(48));
+  EXPECT_NE(examine(false)["clock"].find("behind what was written"), std::string::npos);
+}
+
+TEST(Commands, ATokenIsNotSentToANameThatOnlyLooksLikeThisMachine) {
+  Federation federation;
+  for (const char* url : {"http://127.evil.invalid:7880", "http://localhost.invalid:7880", "http://[::2]:7880"}) {
+    const ProgramOutput output = federation.Cli({"login", url}, "token\n");
+    EXPECT_EQ(output.status, 3) << url << output.err;
+    EXPECT_NE(output.err.find("another machine"), std::string::npos) << output.err;
+  }
+}
+
 TEST(Commands, TheNodesDoctorNamesWhatIsWrongAndTheMend) {
   Federation federation;
-  const auto examine = [&](bool good) {
-    const ProgramOutput output = federation.Node(0, {"doctor", "DIR", "--json"});
-    EXPECT_EQ(output.status, good ? 0 : 1) << output.out << output.err;
-    const Value document = ParseJson(output.out).value_or(Value());
-    std::map<std::string, std::string> bad;
-    for (const Value& check : document["checks"].AsArray()) {
-      if (!check["good"].AsBool()) bad[check["name"].AsString()] = check["text"].AsString();
-    }
-    return bad;
-  };
+  const auto examine = [&](bool good) { return Bad(federation.Node(0, {"doctor", "DIR", "--json"}), good); };
   EXPECT_NE(examine(false)["port"].find("is the coordinator running"), std::string::npos);
   federation.StartCoordinator();
   EXPECT_TRUE(examine(true).empty()) << "the handshake is tried without a daemon";

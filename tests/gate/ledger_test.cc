@@ -119,5 +119,82 @@ TEST_F(LedgerTest, ARecordAheadOfTheLedgerLocksAndSoDoesOneBehindIt) {
   EXPECT_FALSE(ledger.locked()) << "a study that joined nothing";
 }
 
+// ---- the coordinator as a witness ----
+
+TEST_F(LedgerTest, AWitnessOfMoreRowsOrOfOtherRowsLocks) {
+  Ledger ledger = Reload();
+  std::vector<ChainHead> heads = {ledger.head()};
+  for (const LedgerRow& row : {Reserve(1, 9), Commit(1, 1), Commit(1, 2)}) {
+    Append(&ledger, row);
+    heads.push_back(ledger.head());
+  }
+  for (const ChainHead& head : heads) {
+    EXPECT_FALSE(ledger.Witness(&storage_, head)) << "its own row " << head.seq;
+    EXPECT_FALSE(ledger.locked());
+  }
+  for (const ChainHead& seen :
+       {ChainHead{4, heads[3].hash}, ChainHead{3, heads[2].hash}, ChainHead{1, heads[2].hash}}) {
+    Ledger copy = Reload();
+    EXPECT_TRUE(copy.Witness(&storage_, seen)) << seen.seq;
+    EXPECT_TRUE(copy.locked());
+    EXPECT_EQ(copy.seen(), seen);
+    EXPECT_FALSE(copy.Witness(&storage_, seen)) << "no news";
+  }
+}
+
+TEST_F(LedgerTest, UnlockingLetsGoOfTheWitnessAndGivesNothingBackThatMayHaveBeenUsed) {
+  Ledger ledger = Reload();
+  Append(&ledger, Reserve(1, 9));
+  Append(&ledger, Commit(1, 1));
+  Append(&ledger, Reserve(2, 5));
+  Append(&ledger, Row(LedgerRow::Kind::kRelease, 2, 1, 5));
+  const ChainHead seen{7, Digest{}};
+  ASSERT_TRUE(ledger.Witness(&storage_, seen));
+  ASSERT_TRUE(storage_.Commit({}));
+  for (AppendChain& write : ledger.Unlock({{Study(1), 1}}, 9)) ASSERT_TRUE(storage_.Commit({write}));
+  Append(&ledger, Commit(1, 4));
+  for (Ledger l : {ledger, Reload()}) {
+    EXPECT_FALSE(l.locked()) << l.lock();
+    EXPECT_EQ(l.head().seq, 6U) << "one UNLOCK row";
+    EXPECT_EQ(l.unlocked(), seen);
+    EXPECT_FALSE(l.Witness(&storage_, seen)) << "an officer let go of it";
+    EXPECT_TRUE(l.Find(Study(1))->in_doubt);
+    EXPECT_FALSE(l.Find(Study(2))->in_doubt) << "it had ended before";
+    EXPECT_EQ(l.Find(Study(1))->last_committed, 4U);
+    EXPECT_TRUE(l.Witness(&storage_, {8, Digest{}})) << "another one counts";
+  }
+}
+
+TEST_F(LedgerTest, UnlockingADamagedChainKeepsItsRowsAndCountsWhatTheRecordsKnow) {
+  Ledger good = Reload();
+  for (const LedgerRow& row : {Reserve(1, 9), Commit(1, 1), Commit(1, 2), Reserve(2, 3)}) Append(&good, row);
+  const std::vector<Bytes> rows = storage_.rows["ledger"];
+  const struct {
+    const char* what;
+    std::function<void(std::vector<Bytes>&)> damage;
+  } cases[] = {{"a changed row", [](auto& r) { r[1] = Encode(Commit(1, 5)); }},
+               {"a row that does not parse", [](auto& r) { r[2] = {1, 2, 3}; }},
+               {"a row that is gone", [](auto& r) { r.pop_back(); }},
+               {"the RESERVE is no row any more", [](auto& r) { r[0] = {}; }}};
+  for (const auto& c : cases) {
+    storage_.rows["ledger"] = rows;
+    c.damage(storage_.rows["ledger"]);
+    Ledger ledger = Reload();
+    ASSERT_TRUE(ledger.locked()) << c.what;
+    MemoryStorage damaged = storage_;
+    const std::size_t kept = damaged.rows["ledger"].size();
+    damaged.rows["ledger"].resize(rows.size());  // As SQLite has it: the next row keeps its number.
+    for (AppendChain& write : ledger.Unlock({{Study(1), 6}}, 9)) ASSERT_TRUE(damaged.Commit({write})) << c.what;
+    if (kept < rows.size()) damaged.rows["ledger"][kept] = {9};
+    const Ledger reloaded = Ledger::Load(&damaged, damaged.Load()->chains["ledger"]);
+    EXPECT_FALSE(reloaded.locked()) << c.what << ": " << reloaded.lock();
+    ASSERT_NE(reloaded.Find(Study(1)), nullptr) << c.what;
+    EXPECT_EQ(reloaded.Find(Study(1))->last_committed, 6U) << c.what;
+    EXPECT_TRUE(reloaded.Find(Study(1))->in_doubt) << c.what;
+    damaged.rows["ledger"].back() = Encode(Commit(1, 8));  // Damage after it counts again.
+    EXPECT_TRUE(Ledger::Load(&damaged, damaged.Load()->chains["ledger"]).locked()) << c.what;
+  }
+}
+
 }  // namespace
 }  // namespace consilium::node

@@ -163,7 +163,12 @@ class Bench : public testing::Test {
   }
   void Greet() {
     Turn({PeerConnected{TestTransport(91)}});
-    Say(Welcome{.build = "test", .federation = "heart study", .rosters = chain_.links().size(), .enrolled = true});
+    Say(Welcome{.build = "test",
+                .federation = "heart study",
+                .rosters = chain_.links().size(),
+                .enrolled = true,
+                .heartbeat_ms = 10000,
+                .ledger = witness_});
     RosterUpdate update;
     for (const SignedRoster& link : chain_.links()) update.rosters.push_back(InlineBlob(Encode(link)));
     Say(update);
@@ -263,6 +268,7 @@ class Bench : public testing::Test {
   }
 
   RosterChain chain_;
+  ChainHead witness_;  // What the coordinator has seen of the ledger.
   MemoryStorage storage_;
   MemoryBlobs blobs_;
   TestWorkbench workbench_;

@@ -289,6 +289,30 @@ TEST_F(Consent, DataSetsAreCheckedAndKept) {
   EXPECT_EQ(list.AsArray()[0]["rows"].AsInteger(), 40);
 }
 
+// The checks of two withdrawals run at once, and marks are hashes however they are typed.
+TEST_F(Consent, WithdrawalsThatOvertakeEachOtherAllCount) {
+  const std::string schema =
+      "[patient]\nid = \"id\"\n[columns.id]\ntype = \"text\"\n[columns.y]\ntype = \"label\"\n"
+      "positive = [1]\nnegative = [0]\n";
+  Ask("POST", "/v1/datasets", Value().Set("name", "cohort").Set("folder", "/data").Set("schema", schema));
+  const std::string first(64, 'a'), second(64, 'b');
+  std::vector<Event> events;
+  for (const std::string& mark : {first, std::string(64, 'B')}) {
+    RequestReceived request;
+    request.id = ++request_;
+    request.method = "POST";
+    request.path = "/v1/datasets/exclude";
+    request.local = true;
+    request.body = Value().Set("name", "cohort").Set("marks", Value().Push(mark));
+    events.emplace_back(std::move(request));
+  }
+  Turn(std::move(events));
+  Work();
+  const Stored stored = *storage_.Load();
+  const Value data_set = *ParseJson(Text(stored.state.at({"dataset", "cohort"})));
+  EXPECT_EQ(data_set["excluded"], Value().Push(first).Push(second)) << CanonicalJson(data_set);
+}
+
 TEST_F(Consent, OtherDataDoNotSlipUnderAnApprovedPlan) {
   Join();
   int status = 0;

@@ -56,6 +56,66 @@ TEST_F(Round, TheCommitIsInTheTransactionOfTheOffer) {
   EXPECT_TRUE(committed && stored && offered);
 }
 
+// The directory was put back to an earlier state: the coordinator tells what it has seen, and nothing is computed
+// before an officer has decided; what was reserved then is never given back.
+TEST_F(Round, ALedgerThatTheCoordinatorHasSeenMoreOfIsLockedUntilAnOfficerDecides) {
+  Join();
+  const MemoryStorage backup = storage_;
+  Say(TestInvite(1, 1));
+  Work();
+  const auto offer = Take<Offer>();
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(offer->ledger.seq, 2U);
+  storage_ = backup;
+  witness_ = offer->ledger;
+  for (int restart = 0; restart < 2; ++restart) {
+    Restart();
+    EXPECT_EQ(Ask("GET", "/v1/status")["ledger"]["locked"].AsString(),
+              "the coordinator has seen row 2 of it, but it ends with row 1 here");
+    Say(TestInvite(1, 2));
+    EXPECT_EQ(Declined(), Reason::kLocked);
+    EXPECT_TRUE(runs_.empty());
+  }
+  witness_ = {};
+  Restart();
+  EXPECT_FALSE(Ask("GET", "/v1/budget")["locked"].AsString().empty()) << "it stays so without the coordinator's word";
+  int status = 0;
+  Ask("POST", "/v1/budget/unlock", {}, &status);
+  EXPECT_EQ(status, 400) << "nobody answers for it";
+  const Value budget = Ask("POST", "/v1/budget/unlock", Value().Set("officer", "officer-1"), &status);
+  EXPECT_EQ(status, 200);
+  EXPECT_EQ(budget["locked"].AsString(), "");
+  EXPECT_TRUE(budget["studies"].AsArray().at(0)["in_doubt"].AsBool());
+  EXPECT_FALSE(disconnects_.empty()) << "to greet anew";
+  witness_ = offer->ledger;
+  for (int restart = 0; restart < 2; ++restart) {
+    Restart();
+    EXPECT_EQ(Ask("GET", "/v1/budget")["locked"].AsString(), "");
+  }
+  Turn({PeerConnected{TestTransport(91)}});
+  EXPECT_EQ(Take<Hello>()->unlocked, offer->ledger);
+  Restart();
+  Say(TestInvite(1, 2));
+  Work();
+  EXPECT_TRUE(Take<Offer>());
+  SayRelease(1, 2, true);
+  for (const LedgerRow& row : LedgerRows()) EXPECT_NE(row.kind, LedgerRow::Kind::kRelease) << "attempt 1 was used";
+  Ask("POST", "/v1/budget/unlock", Value().Set("officer", "officer-1"), &status);
+  EXPECT_EQ(status, 409) << "not locked";
+}
+
+TEST_F(Round, ALockEndsWhatIsBeingComputed) {
+  Join();
+  Say(TestInvite(1, 1));
+  Turn({PeerLost{TestTransport(91), "closed"}});
+  witness_ = {9, Digest{}};
+  Greet();
+  EXPECT_EQ(Declined(), Reason::kLocked);
+  Work();
+  EXPECT_EQ(Count<Offer>(), 0U);
+  EXPECT_EQ(LedgerRows().size(), 1U);
+}
+
 TEST_F(Round, AnInvitationThatIsRepeatedWhileItRunsIsNotComputedTwice) {
   Join();
   Say(TestInvite(1, 1));

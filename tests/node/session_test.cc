@@ -121,6 +121,36 @@ TEST_F(Session, ALargeRosterIsPulled) {
   EXPECT_EQ(Ask("GET", "/v1/status")["number"].AsInteger(), kSelf);
 }
 
+// A size is not in a root: what a coordinator says of it may differ from message to message, and within one.
+TEST_F(Session, TwoSizesUnderOneRootCloseTheSessionAndNothingOfItIsReadAnyMore) {
+  Greet();
+  const Blob blob = AsBlob(Bytes(kInlineBlob + 10, 1)), other = AsBlob(Bytes(kInlineBlob + 10, 2));
+  Blob smaller = blob;
+  --smaller.bytes;
+  Say(RosterUpdate{chain_.links().size(), {blob, smaller, other, blob}});
+  EXPECT_EQ(disconnects_.back(), "two blobs under one root");
+  Greet();
+  EXPECT_EQ(Ask("GET", "/v1/status")["connected"], Value(true));
+}
+
+TEST_F(Session, AHalfPulledRosterIsForgottenWithItsSession) {
+  Greet();
+  Blob smaller = AsBlob(Bytes(kInlineBlob + 10, 1));
+  --smaller.bytes;
+  Say(RosterUpdate{chain_.links().size(), {smaller}});
+  ASSERT_TRUE(Take<Pull>());
+  Turn({PeerLost{TestTransport(91), "closed"}});
+  Greet();
+  const Bytes whole(kInlineBlob + 10, 1);
+  Say(RosterUpdate{chain_.links().size(), {AsBlob(whole)}});
+  const auto pull = Take<Pull>();
+  ASSERT_TRUE(pull);
+  Bytes frame = ChunkHead(pull->root, pull->first, pull->count);
+  frame.insert(frame.end(), whole.begin(), whole.end());
+  Turn({FrameReceived{TestTransport(91), frame}});
+  EXPECT_EQ(disconnects_.back(), "a roster that does not continue the chain") << "it came whole, and was read";
+}
+
 TEST_F(Session, WhatComesBeforeTheGreetingIsRefused) {
   Greet();
   AddData();

@@ -106,6 +106,7 @@ void World::StartHospitals() {
       }
       hospital->process->Start();
       Again(milliseconds(1), milliseconds(500), [this, number] { Register(number); });
+      if (scenario.put_back != 0 || scenario.rogue()) Again(seconds(1), seconds(8), [this, number] { Unlock(number); });
       if (changes) Again(milliseconds(500), milliseconds(2500), [this, number] { SignRosters(number); });
     }
   });
@@ -215,6 +216,18 @@ void World::SignRosters(std::uint32_t number) {
     one.Set("key", signature.key.Hex()).Set("signature", signature.signature.Hex());
     Ask(*At(number).process, "POST", "/v1/roster",
         Value().Set("roster", Base64(roster)).Set("signatures", list.Push(one)),
+        [again](int, const Value&) { again(); });
+  });
+}
+
+// `consilium-node budget DIR unlock` by a hospital's officer, who looks now and then.
+void World::Unlock(std::uint32_t number) {
+  if (context_.now() > context_.scenario.faults_until + seconds(120)) return;
+  const auto again = [this, number] { Again(seconds(1), seconds(8), [this, number] { Unlock(number); }); };
+  Ask(*At(number).process, "GET", "/v1/budget", {}, [this, number, again](int status, const Value& budget) {
+    if (status != kOk || budget["locked"].AsString().empty()) return again();
+    context_.Note("{} is locked: {}", number, budget["locked"].AsString());
+    Ask(*At(number).process, "POST", "/v1/budget/unlock", Value().Set("officer", "officer-1"),
         [again](int, const Value&) { again(); });
   });
 }

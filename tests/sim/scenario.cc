@@ -156,6 +156,7 @@ Scenario DrawScenario(std::uint64_t seed) {
   scenario.abort_at = seconds(random.Between(2, 40));
   if (random.PerMille(150)) scenario.revoked = static_cast<std::uint32_t>(random.Below(count) + 1);
   scenario.revoke_at = milliseconds(random.Between(2500, 20000));
+  if (random.PerMille(80)) scenario.put_back = static_cast<std::uint32_t>(random.Below(count) + 1);
   return scenario;
 }
 
@@ -176,11 +177,12 @@ std::string Describe(const Scenario& s) {
     }
   }
   text +=
-      fmt::format("; faults for {} s: cuts {}, crashes {}, outages {}, doubles {}, swaps {}, slow jobs {}{}{}{}{}{}",
+      fmt::format("; faults for {} s: cuts {}, crashes {}, outages {}, doubles {}, swaps {}, slow jobs {}{}{}{}{}{}{}",
                   (s.faults_until - s.faults_from).count() / 1'000'000, s.frame_cut_per_mille,
                   s.boundary_crash_per_mille, s.outages, s.double_per_mille, s.swap_per_mille, s.slow_job_per_mille,
                   s.liar ? ", LIAR" : "", s.rollback ? ", ROLLBACK" : "", s.aborts ? ", aborted" : "",
-                  s.wild_values ? ", wild values" : "", s.revoked == 0 ? "" : fmt::format(", {} revoked", s.revoked));
+                  s.wild_values ? ", wild values" : "", s.revoked == 0 ? "" : fmt::format(", {} revoked", s.revoked),
+                  s.put_back == 0 ? "" : fmt::format(", {} put back", s.put_back));
   return text;
 }
 

@@ -38,6 +38,7 @@ struct Scenario {
   std::uint32_t forged_per_mille = 0;  // Rogue hospital or lying coordinator: chance a frame to add one.
   bool liar = false;                   // The coordinator's key signs lies as well.
   bool rollback = false;               // The coordinator comes back from an old backup.
+  std::uint32_t put_back = 0;          // This hospital's directory is put back to an earlier state; 0: none.
   bool aborts = false;
   Duration abort_at{0};
   std::uint32_t revoked = 0;  // This hospital is revoked in mid-study; 0: none.

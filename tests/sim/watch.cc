@@ -105,6 +105,7 @@ void Watch::OnLedgerRow(std::uint32_t number, ByteView bytes) {
   auto& hospital = hospitals_[number];
   const auto row = DecodeLedgerRow(bytes);
   if (!row) return context_.Fail("stored records", "a ledger row does not decode: " + row.error().what);
+  if (row->kind == LedgerRow::Kind::kUnlock) hospital.lost.clear();
   if (row->kind == LedgerRow::Kind::kReserve) hospital.reserved.insert(row->study);
   if (row->kind == LedgerRow::Kind::kRelease) hospital.released.insert(row->study);
   if (row->kind != LedgerRow::Kind::kCommit) return;
@@ -118,7 +119,18 @@ void Watch::OnLedgerRow(std::uint32_t number, ByteView bytes) {
     if (attempt > most)
       return context_.Fail("attempts within the maximum", where + fmt::format(": the plan allows {}", most));
     if (!hospital.reserved.contains(row->study)) return context_.Fail("reserve before commit", where);
+    for (const auto& [study, forgotten] : hospital.lost) {
+      for (const std::uint32_t other : forgotten) {
+        const auto counted = counted_.find({study, other});
+        if (!context_.scenario.CoordinatorHonest() || context_.scenario.rogue() || counted == counted_.end() ||
+            !counted->second.contains(number))
+          continue;
+        return context_.Fail("ledger covers what left",
+                             fmt::format("{}: its ledger forgot attempt {}, which is in an answer", where, other));
+      }
+    }
     attempts.insert(attempt);
+    hospital.lost[row->study].erase(attempt);  // Computed once more: the same bytes.
   }
 }
 
@@ -128,6 +140,31 @@ void Watch::OnParticipant(std::uint32_t number, const ParticipantRecord& record)
   auto& before = hospital.records[study];
   if (record.releases != before.releases || record.last_release != before.last_release) OnMark(number, before, record);
   before = record;
+}
+
+// What its durable state says from now on.
+void Watch::OnHospitalPutBack(std::uint32_t number, const Disk::Backup& backup) {
+  auto& hospital = hospitals_[number];
+  const auto before = std::move(hospital.committed);
+  hospital.put_back = true;
+  hospital.committed.clear();
+  hospital.reserved.clear();
+  hospital.released.clear();
+  hospital.records.clear();
+  hospital.revoked.clear();
+  for (const auto& [where, blob] : backup.stored.state) {
+    if (where.first == "roster") OnRoster(blob, fmt::format("hospital {}'s backup", number), &hospital.revoked);
+    if (where.first != "study") continue;
+    const auto record = DecodeParticipantRecord(blob);
+    if (record) hospital.records[StudyId(Blake2b(record->plan).bytes)] = *record;
+  }
+  const auto rows = backup.rows.find("ledger");
+  for (const Bytes& row : rows == backup.rows.end() ? std::vector<Bytes>() : rows->second) OnLedgerRow(number, row);
+  for (const auto& [study, attempts] : before) {
+    for (const std::uint32_t attempt : attempts) {
+      if (!hospital.committed[study].contains(attempt)) hospital.lost[study].insert(attempt);
+    }
+  }
 }
 
 // A hospital's releases are one chain, the same one everywhere.

@@ -32,7 +32,8 @@ class Watch {
   void OnHospitalSends(std::uint32_t number, ByteView frame);
   void OnCoordinatorCommitted(const std::vector<Write>& writes);
   void OnCoordinatorSends(ByteView frame);
-  void OnCoordinatorRestored(const Disk::Backup& backup);              // From an old backup.
+  void OnCoordinatorRestored(const Disk::Backup& backup);  // From an old backup.
+  void OnHospitalPutBack(std::uint32_t number, const Disk::Backup& backup);
   void OnForged(std::uint32_t number, Bytes vector);                   // A rogue hospital offered this as its own.
   void OnForgedInvite(const Invite& invite);                           // Likewise.
   void OnForgedRelease(ByteView frame);                                // Under the coordinator's key.
@@ -65,7 +66,9 @@ class Watch {
     std::map<std::pair<StudyId, std::uint32_t>, std::pair<Digest, Digest>> offered;  // -> (context, root)
     std::set<Digest> offered_roots;
     std::vector<Bytes> forged;
-    std::map<std::uint32_t, Duration> revoked;  // Who, by its durable rosters, and since when they are.
+    bool put_back = false;                            // Its directory was, to an earlier state.
+    std::map<StudyId, std::set<std::uint32_t>> lost;  // Attempts that its ledger forgot and no officer let go of.
+    std::map<std::uint32_t, Duration> revoked;        // Who, by its durable rosters, and since when they are.
   };
   struct InviteBook {
     std::vector<std::uint32_t> cohort;
@@ -101,6 +104,7 @@ class Watch {
   bool founder_counts_ = true;                 // Three hospitals never had officers.
   std::map<Digest, Query> queries_;            // Every query that was computed, by hash.
   std::map<Digest, Release> releases_;         // Every release that was sent, forged ones too, by H(envelope).
+  std::map<std::pair<StudyId, std::uint32_t>, std::set<std::uint32_t>> counted_;  // (study, attempt) of answers -> who.
   std::map<std::pair<StudyId, std::uint32_t>, Digest> agreed_;  // (study, seq) -> H, as the first hospital holds it.
 };
 

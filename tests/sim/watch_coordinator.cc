@@ -75,7 +75,11 @@ void Watch::OnDeclined(const Value& row) {
   // A hospital that has the newer roster is not joined by one that the attempt still has; and the revoked one itself.
   const bool membership =
       scenario.revoked != 0 && (reason == Name(Reason::kCohort) || reason == Name(Reason::kRevoked));
-  if (orderly && !own && !membership) context_.Fail("honest parties agree", CanonicalJson(row));
+  // One that was put back does not know where it was.
+  const bool put_back =
+      scenario.put_back != 0 &&
+      row["hospital"].AsString() == fmt::format("hospital-{}", static_cast<char>('a' + scenario.put_back - 1));
+  if (orderly && !own && !membership && !put_back) context_.Fail("honest parties agree", CanonicalJson(row));
 }
 
 void Watch::OnStudy(StudyRecord record) {
@@ -123,6 +127,7 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
     return context_.Fail("release chain", where + ": it does not continue the last one");
   }
   const auto& survivors = release->survivors;
+  counted_[{id, release->attempt}].insert(survivors.begin(), survivors.end());
   if (before.open) {
     const auto& cohort = before.open->cohort;
     const std::size_t quorum = book.plan.minimum_hospitals;  // Of the visible profile.
@@ -241,6 +246,7 @@ std::string Watch::WhatIsLeft() const {
       if (!verdict.approved || revoked_.contains(number)) continue;
       const auto& records = hospitals_.at(number).records;
       const auto record = records.find(id);
+      if (record == records.end() && hospitals_.at(number).put_back) continue;  // To before it knew of the study.
       if (record == records.end() || record->second.phase != book.record.phase) {
         return fmt::format("study {} is {} and hospital {} says {}", NameOf(id), Name(book.record.phase), number,
                            record == records.end() ? "nothing" : Name(record->second.phase));
@@ -273,13 +279,15 @@ void Watch::AtEnd() {
       const bool ended = mine != hospital.records.end() && mine->second.phase == record.phase;
       const bool unused =
           ended && hospital.reserved.contains(id) && mine->second.last_attempt < book.plan.maximum_attempts;
-      if (unused && !hospital.released.contains(id)) {
+      const bool may_doubt = hospital.put_back || context_.scenario.hospitals[number - 1].rogue;  // After a lock.
+      if (unused && !may_doubt && !hospital.released.contains(id)) {
         context_.Fail("ledger released",
                       fmt::format("{}: hospital {} keeps what it reserved and did not use", where, number));
       }
       if (mine == hospital.records.end() || record.phase != StudyPhase::kComplete) continue;
       const auto verdict = record.verdicts.find(number);
       if (verdict == record.verdicts.end() || !verdict->second.approved || revoked_.contains(number)) continue;
+      if (hospital.put_back && mine->second.consent != ParticipantRecord::Consent::kApproved) continue;
       if (mine->second.releases != record.releases || mine->second.last_release != record.last_release) {
         context_.Fail("one answer everywhere", fmt::format("{}: hospital {} ends with another release", where, number));
       }

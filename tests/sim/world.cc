@@ -167,6 +167,23 @@ void World::PlanRollback() {
   });
 }
 
+// An administrator restores a hospital's directory from an old copy.
+void World::PlanPutBack() {
+  const auto& scenario = context_.scenario;
+  if (scenario.put_back == 0) return;
+  const Duration taken = context_.Within(scenario.faults_from, scenario.faults_until);
+  context_.scheduler.At(taken, [this, taken, number = scenario.put_back] {
+    context_.scheduler.At(context_.Within(taken, context_.scenario.faults_until),
+                          [this, number, backup = At(number).process->disk().durable()] {
+                            if (!At(number).process->up()) return;
+                            At(number).process->RestoreBeforeStart(backup);
+                            At(number).process->Crash("its directory is put back", std::chrono::seconds(2));
+                            watch_.OnHospitalPutBack(number, backup);
+                            Again(seconds(3), seconds(6), [this, number] { Register(number); });
+                          });
+  });
+}
+
 // ---- the run ----
 
 bool World::Over() {
@@ -189,6 +206,7 @@ Outcome World::Run() {
   }
   PlanOutages();
   PlanRollback();
+  PlanPutBack();
   while (!Over()) {
     if (!context_.scheduler.Step()) break;
     const bool late = context_.now() > context_.scenario.faults_until + kPatience;

@@ -66,10 +66,12 @@ class World {
   void AwaitMember(std::uint32_t number);
   void Revoke(std::uint32_t number);
   void SignRosters(std::uint32_t number);
+  void Unlock(std::uint32_t number);
   // faults
   void PlanOutages();
   void Outage();
   void PlanRollback();
+  void PlanPutBack();
 
   [[nodiscard]] bool Over();
   Hospital& At(std::uint32_t number) { return *hospitals_[number - 1]; }

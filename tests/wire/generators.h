@@ -71,6 +71,7 @@ inline std::vector<StudyMark> AnyMarks() {
 inline PlanVerdict AnyVerdict() { return {AnyStudy(), Any<bool>(), AnyReason(), AnyDigest()}; }
 
 // Of the alternative `kind` of Message; Later is made by the caller.
+inline ChainHead AnyHead() { return {Any<std::uint64_t>(), AnyDigest()}; }
 inline Message AnyMessage(std::size_t kind) {
   using U32 = std::uint32_t;
   switch (kind) {
@@ -78,11 +79,12 @@ inline Message AnyMessage(std::size_t kind) {
       const auto low = Any<std::uint16_t>();
       return Hello{low,        static_cast<std::uint16_t>(low + Below<std::uint32_t>(65536U - low)),
                    AnyText(),  Any<std::uint64_t>(),
-                   AnyMarks(), {Any<std::uint64_t>(), AnyDigest()}};
+                   AnyMarks(), AnyHead(),
+                   AnyHead()};
     }
     case 1:
-      return Welcome{Any<std::uint16_t>(), AnyText(),   AnyText(),
-                     Any<std::uint64_t>(), Any<bool>(), 1 + Below(kMaxHeartbeatMs)};
+      return Welcome{Any<std::uint16_t>(),       AnyText(), AnyText(), Any<std::uint64_t>(), Any<bool>(),
+                     1 + Below(kMaxHeartbeatMs), AnyHead()};
     case 2:
       return Refused{AnyReason(), AnyStudy(), Any<U32>()};
     case 3:
@@ -102,7 +104,7 @@ inline Message AnyMessage(std::size_t kind) {
     case 8:
       return Decline{AnyStudy(), Any<U32>(), AnyReason()};
     case 9:
-      return Offer{AnyStudy(), Any<U32>(), AnyDigest(), AnyFullBlob()};
+      return Offer{AnyStudy(), Any<U32>(), AnyDigest(), AnyFullBlob(), AnyHead()};
     case 10:
       return Pull{AnyDigest(), Below<U32>(16384), 1 + Below<U32>(4)};
     case 11:
@@ -181,14 +183,16 @@ inline ParticipantRecord AnyParticipant() {
           .reserved = Any<bool>()};
 }
 inline LedgerRow AnyLedgerRow() {
-  return {static_cast<LedgerRow::Kind>(Below(3)),
+  return {static_cast<LedgerRow::Kind>(Below(4)),
           AnyStudy(),
           Any<std::uint32_t>(),
           Any<std::uint32_t>(),
           AnyText(),
           Any<double>(),
           Any<double>(),
-          Any<std::int64_t>()};
+          Any<std::int64_t>(),
+          AnyDigest(),
+          AnyHead()};
 }
 
 }  // namespace consilium

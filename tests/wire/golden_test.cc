@@ -70,7 +70,9 @@ Value Encoded() {
                       .mechanism = "none",
                       .q = 0,
                       .z = 0,
-                      .wall_ms = 1};
+                      .wall_ms = 1,
+                      .after = digest,
+                      .seen = {.seq = 9, .hash = digest}};
   records.Set("AlgorithmState", Golden(Encode(state))).Set("StudyRecord", Golden(Encode(study)));
   records.Set("ParticipantRecord", Golden(Encode(participant))).Set("LedgerRow", Golden(Encode(row)));
   Value all;

@@ -64,6 +64,7 @@ schema::Hello::Builder GoodHello(Draft& draft) {
   auto hello = draft.message.initHello();
   hello.setVersionHigh(1);
   hello.initLedger().setHash(Raw(kZero));
+  hello.initUnlocked().setHash(Raw(kZero));
   return hello;
 }
 schema::Invite::Builder GoodInvite(Draft& draft) {
@@ -347,7 +348,11 @@ TEST(Hostile, PullsVersionsHeartbeatsAndNamesStayWithinTheirLimits) {
   EXPECT_NE(versions.WhyMalformed("Hello").find("version range"), std::string::npos);
   for (std::uint32_t ms : {0U, kMaxHeartbeatMs + 1}) {
     Draft draft;
-    draft.message.initWelcome().setHeartbeatMs(ms);
+    auto welcome = draft.message.initWelcome();
+    welcome.initLedger().setHash(Raw(kZero));
+    welcome.setHeartbeatMs(1);
+    EXPECT_TRUE(draft.Good("Welcome"));
+    welcome.setHeartbeatMs(ms);
     EXPECT_FALSE(draft.Good("Welcome"));
   }
   Enroll nameless = std::get<Enroll>(Examples()[3]);

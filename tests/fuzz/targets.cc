@@ -1,0 +1,44 @@
+// Every target by name.
+#include <algorithm>
+#include <array>
+
+#include "tests/fuzz/fuzz.h"
+
+namespace consilium::fuzz {
+namespace {
+
+constexpr std::array<Target, 22> kTargets = {{
+    {"address", Address, 300},
+    {"answer", AnswerWords, 2048, 1},
+    {"audit", AuditExport, 4096},
+    {"chunk", ChunkFrame, 1024},
+    {"config_coordinator", CoordinatorConfig, 2048},
+    {"config_node", NodeConfig, 2048},
+    {"coordinator_turn", CoordinatorTurn, 256, 1},
+    {"csv", Csv, 4096},
+    {"envelope", EnvelopeFrame, 4096},
+    {"infer", Infer, 2048},
+    {"json", Json, 4096},
+    {"message", MessagePayload, 4096},
+    {"node_turn", NodeTurn, 256, 1},
+    {"plan_json", PlanJson, 4096},
+    {"plan_toml", PlanToml, 4096},
+    {"query", QueryJson, 4096},
+    {"record", Record, 4096},
+    {"roster", RosterJson, 8192},
+    {"safetensors", Safetensors, 1024},
+    {"schema", SchemaToml, 4096},
+    {"token", TokenText, 1024},
+    {"toml", Toml, 4096},
+}};
+
+}  // namespace
+
+std::span<const Target> Targets() { return kTargets; }
+
+const Target* FindTarget(std::string_view name) {
+  const auto* found = std::ranges::find(kTargets, name, &Target::name);
+  return found == kTargets.end() ? nullptr : &*found;
+}
+
+}  // namespace consilium::fuzz
