@@ -79,10 +79,9 @@ std::string StudyText(const Value& s) {
   if (const std::string described = DescribeTable(s["results"]); !described.empty()) out += "\n" + described;
   const Value& evaluation = s["results"]["evaluation"];
   if (evaluation.IsObject()) {
-    out += fmt::format("\npooled over the hospitals' test patients: AUROC between {:.4f} and {:.4f}",
-                       evaluation["auroc_low"].AsDouble(), evaluation["auroc_high"].AsDouble());
+    out += "\npooled over the hospitals' test patients: AUROC " + AurocText(evaluation);
     for (const char* name : {"accuracy", "brier", "log_loss"}) {
-      if (evaluation.Has(name)) out += fmt::format(", {} {:.4f}", name, evaluation[name].AsDouble());
+      if (evaluation[name].IsNumber()) out += fmt::format(", {} {:.4f}", name, evaluation[name].AsDouble());
     }
     out += "\n" + NoRanking(evaluation);
   }
@@ -240,6 +239,12 @@ int StudyCheckCommand(const Context& context, const std::string& path) {
   if (!plan) return context.terminal.Fail(plan.error());
   const auto canonical = ParseJson(Text(Canonical(*plan)));
   if (!canonical) return context.terminal.Fail(canonical.error());
+  const auto fits = [&]() -> Status { return CheckMembers(TRY(OpenApi(context)), *plan, path); }();
+  if (!fits && fits.error().code == Code::kInvalid) return context.terminal.Fail(fits.error());
+  if (!fits) {
+    context.terminal.Note(fmt::format("Whether the federation has the plan's {} hospitals was not looked at: {}",
+                                      plan->minimum_hospitals, fits.error().what));
+  }
   context.terminal.Document(Value()
                                 .Set("study", plan->id().Hex())
                                 .Set("plan", *canonical)
@@ -254,7 +259,7 @@ int StudySubmitCommand(const Context& context, const std::string& path) {
   const auto plan = ReadPlan(path);
   if (!plan) return context.terminal.Fail(plan.error());
   const auto submitted = [&]() -> Result<Submitted> { return Submit(TRY(OpenApi(context)), *plan); }();
-  if (!submitted) return context.terminal.Fail(submitted.error());
+  if (!submitted) return context.terminal.Fail(AtPlan(path, submitted.error()));
   context.terminal.Document(
       Value().Set("study", submitted->study).Set("name", submitted->name).Set("created", submitted->created));
   const std::string warning = Warning(*plan);

@@ -8,7 +8,7 @@ namespace consilium::cli {
 namespace {
 
 std::string Auroc(const Value& metrics) {
-  return metrics["auroc"].IsNumber() ? fmt::format("{:.3f}", metrics["auroc"].AsDouble()) : "-";
+  return metrics["auroc"].IsNumber() ? fmt::format("{:.3f}", metrics["auroc"].AsDouble()) : "not defined";
 }
 
 // cli.md's three figures of one model at one hospital.
@@ -53,12 +53,12 @@ std::string DemoTable(const DemoFigures& figures) {
       "federation (federated), and on all patients in one place, which only a demo can do (pooled):\n\n" +
       FormatTable(rows);
   if (compared < static_cast<int>(figures.hospitals.size()))
-    out += "(-: the patients held out there are of one class only.)\n";
+    out += "(not defined: the patients held out there are of one class only.)\n";
   out += fmt::format(
       "\nThe federated model is better than the local one at {} of {} hospitals. Asked as a federated query, its AUROC "
       "over all\n"
-      "held-out patients together lies between {:.4f} (ties wrong) and {:.4f} (ties right).\n",
-      better, compared, evaluation["auroc_low"].AsDouble(), evaluation["auroc_high"].AsDouble());
+      "held-out patients together is {}.\n",
+      better, compared, AurocText(evaluation));
   out += fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole demo took {:.1f} s.\n",
                      figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
                      RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.seconds);

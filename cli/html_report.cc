@@ -163,6 +163,9 @@ std::string HospitalTable(const Value& study) {
   return out + "</table>\n";
 }
 
+// Not defined where the patients held out are of one class.
+std::string Auroc(const Value& value) { return value.IsNumber() ? Figure(value) : "not defined"; }
+
 std::string ComparisonTable(const Value& comparison) {
   if (!comparison.IsArray()) return "";
   std::string out =
@@ -173,7 +176,7 @@ std::string ComparisonTable(const Value& comparison) {
     out += fmt::format(
         R"(<tr><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td></tr>)"
         "\n",
-        Text(h["name"]), Count(h["patients"]), Figure(h["local"]), Figure(h["federated"]), Figure(h["pooled"]));
+        Text(h["name"]), Count(h["patients"]), Auroc(h["local"]), Auroc(h["federated"]), Auroc(h["pooled"]));
   }
   return out +
          "</table>\n<p>Local: trained at that hospital alone. Pooled: on all patients in one place. Per-hospital "
@@ -192,7 +195,9 @@ std::string EvaluationTable(const Value& e) {
   };
   row("patients' rows", Count(e["rows"]));
   row("positives", Count(e["positives"]));
-  row("AUROC (ties wrong to ties right)", Figure(e["auroc_low"], 4) + " to " + Figure(e["auroc_high"], 4));
+  row("AUROC (ties wrong to ties right)", e["auroc_low"].IsNumber()
+                                              ? Figure(e["auroc_low"], 4) + " to " + Figure(e["auroc_high"], 4)
+                                              : "not defined: all of one class");
   row("accuracy at 0.5", Figure(e["accuracy"]));
   row("Brier score", Figure(e["brier"]));
   row("log loss", Figure(e["log_loss"]));
@@ -243,6 +248,7 @@ std::string HtmlReport(const Value& study, const Value& comparison) {
       Text(study["name"]), kStyle, Text(study["purpose"]));
   if (!study["warning"].AsString().empty()) out += fmt::format("<p class=\"warning\">{}</p>\n", Text(study["warning"]));
   if (!study["notice"].AsString().empty()) out += fmt::format("<p class=\"warning\">{}</p>\n", Text(study["notice"]));
+  if (!study["trouble"].AsString().empty()) out += fmt::format("<p class=\"warning\">{}</p>\n", Text(study["trouble"]));
   const std::string reason = study["reason"].AsString().empty() ? "" : ": " + Text(study["reason"]);
   out += fmt::format(
       "<table>\n<tr><th>study</th><td><code>{}</code></td></tr>\n<tr><th>researcher</th><td>{}</td></tr>\n"

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "common/base/files.h"
@@ -42,6 +43,28 @@ Result<Plan> ReadPlan(const fs::path& path) {
   return ParsePlanToml(Text(text), path.string(), beside);
 }
 
+Error AtPlan(const fs::path& path, Error error) {
+  constexpr std::string_view kKey = "minimum_hospitals";
+  if (!error.what.starts_with(fmt::format("[study] {} ", kKey))) return error;
+  const auto bytes = ReadFile(path, kMaxPlan);
+  const std::string_view text = bytes ? Text(*bytes) : std::string_view();
+  const std::size_t at = text.find(kKey);
+  std::string line;  // Of a value that the plan does not write out there is none.
+  if (at != std::string_view::npos)
+    line = fmt::format("{}:", std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n') + 1);
+  error.what = fmt::format("{}:{} {}", path.string(), line, error.what);
+  return error;
+}
+
+Status CheckMembers(const Api& api, const Plan& plan, const fs::path& path) {
+  const Value answer = TRY(api.Get("/v1/hospitals"));
+  std::size_t members = 0;
+  for (const Value& hospital : answer["hospitals"].AsArray())
+    members += hospital["state"].AsString() == "member" ? 1 : 0;
+  if (members >= plan.minimum_hospitals) return {};
+  return std::unexpected(AtPlan(path, {Code::kInvalid, TooFewMembers(plan, members)}));
+}
+
 Result<Submitted> Submit(const Api& api, const Plan& plan) {
   const Value answer = TRY(api.Post("/v1/studies", Value().Set("plan", Base64(Canonical(plan)))));
   if (answer["study"].AsString() != plan.id().Hex()) {
@@ -49,6 +72,13 @@ Result<Submitted> Submit(const Api& api, const Plan& plan) {
                 "the coordinator gave the plan another id than its hash; nothing is submitted that you know of");
   }
   return Submitted{answer["study"].AsString(), answer["name"].AsString(), answer["created"].AsBool()};
+}
+
+std::string AurocText(const Value& evaluation) {
+  if (evaluation["withheld"].AsBool()) return "withheld: too few hospitals had enough patients to be evaluated on";
+  if (!evaluation["auroc_low"].IsNumber()) return "not defined: all these patients are of one class";
+  return fmt::format("between {:.4f} and {:.4f}", evaluation["auroc_low"].AsDouble(),
+                     evaluation["auroc_high"].AsDouble());
 }
 
 std::string NoRanking(const Value& evaluation) {

@@ -21,6 +21,12 @@ Result<Submitted> Submit(const Api& api, const Plan& plan);
 
 // A sentence when the model scores (nearly) all patients alike, as after a training that diverged; "" otherwise.
 std::string NoRanking(const Value& evaluation);
+// "between 0.81 and 0.82", or why there is no such figure.
+std::string AurocText(const Value& evaluation);
+// kInvalid when the plan asks for more hospitals than the federation has; `path` is the plan's file.
+Status CheckMembers(const Api& api, const Plan& plan, const std::filesystem::path& path);
+// What the coordinator says of a plan's key, with the file and the line where the key stands.
+Error AtPlan(const std::filesystem::path& path, Error error);
 bool IsOver(const Value& study);  // Complete, aborted or failed.
 bool IsComplete(const Value& study);
 // Asks every `interval` until the study is over or `stop` says true; `see` gets every state. Gives up (kUnreachable)

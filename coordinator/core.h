@@ -136,6 +136,8 @@ class CoordinatorCore final : public Service {
 };
 
 // The study's report for people (report.cc).
+// For people: why a study failed and how to go on, where its reason needs more than a word; "" otherwise.
+std::string WhyEnded(const Study& study);
 std::string Report(const Study& study, const RosterChain& chain);
 
 }  // namespace consilium::coordinator

@@ -93,9 +93,23 @@ Result<std::unique_ptr<HttpServer>> ServeControl(const fs::path& directory, cons
   return HttpServer::Start(std::move(options));
 }
 
+// What a damaged database costs the federation, and how it goes on.
+Error WithWayOn(const fs::path& directory, Error error) {
+  if (error.code != Code::kCorrupt) return error;
+  error.what += fmt::format(
+      ".\nLost are the members, studies and audit rows since the newest backup; no model that was downloaded, and "
+      "nothing at the hospitals. To go on: mv {0} {0}.damaged, then consilium-coordinator restore {0} --from BACKUP",
+      fs::absolute(directory).lexically_normal().string());
+  return error;
+}
+
 Result<Endpoints> Start(const fs::path& directory, const Config& config, Running* running) {
   const Keys keys = TRY(LoadKeys(directory));
-  running->database = TRY(Database::Open(DatabaseFile(directory)));
+  auto database = Database::Open(DatabaseFile(directory));
+  if (!database) return std::unexpected(WithWayOn(directory, database.error()));
+  running->database = std::move(*database);
+  auto stored = running->database->Load();
+  if (!stored) return std::unexpected(WithWayOn(directory, stored.error()));
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
   const Endpoints former = ReadEndpoints(directory).value_or(Endpoints());
 
@@ -107,7 +121,7 @@ Result<Endpoints> Start(const fs::path& directory, const Config& config, Running
                          .server_key = keys.transport.public_key(),
                          .endpoint = endpoints.hospitals,
                          .build = std::string(kProgramVersion),
-                         .stored = TRY(running->database->Load()),
+                         .stored = std::move(*stored),
                          .storage = running->database.get(),
                          .blobs = running->blobs.get()};
   auto service = TRY(Service::Create(std::move(options), Now{BootClock::now(), WallMilliseconds()}));

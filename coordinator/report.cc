@@ -65,8 +65,11 @@ std::string DescribeTable(const Value& describe) {
 
 std::string EvaluationTable(const Value& evaluation) {
   std::string out = "| figure | pooled over the hospitals' test patients |\n|---|---|\n";
-  out += fmt::format("| AUROC | between {} (ties wrong) and {} (ties right) |\n", Number(evaluation["auroc_low"]),
-                     Number(evaluation["auroc_high"]));
+  if (evaluation["withheld"].AsBool()) return "Too few hospitals had enough patients to be evaluated on.\n";
+  out += evaluation["auroc_low"].IsNumber()
+             ? fmt::format("| AUROC | between {} (ties wrong) and {} (ties right) |\n", Number(evaluation["auroc_low"]),
+                           Number(evaluation["auroc_high"]))
+             : "| AUROC | not defined: all these patients are of one class |\n";
   for (const char* name : {"accuracy", "brier", "log_loss", "rows", "positives", "hospitals"}) {
     out += fmt::format("| {} | {} |\n", name, Number(evaluation[name]));
   }
@@ -74,6 +77,16 @@ std::string EvaluationTable(const Value& evaluation) {
 }
 
 }  // namespace
+
+std::string WhyEnded(const Study& study) {
+  if (study.record().reason != Reason::kSingleClass) return "";
+  const Plan& plan = study.plan();
+  return fmt::format(
+      "every labelled patient of the hospitals together is {}: there is nothing to learn and nobody to rank. Compare "
+      "[columns.{}] positive and negative in the schema with the hospitals' tables (each types: consilium-node data "
+      "check), then submit the plan again with [study] run = {}",
+      study.algorithm().Results()["single_class"].AsString(), plan.label, plan.run + 1);
+}
 
 std::string Report(const Study& study, const RosterChain& chain) {
   const Roster& roster = chain.current();
@@ -104,6 +117,7 @@ std::string Report(const Study& study, const RosterChain& chain) {
     out += fmt::format("| {} | {} | {} |\n", member.name, consent, last);
   }
   const Value results = study.algorithm().Results();
+  if (const std::string why = WhyEnded(study); !why.empty()) out += fmt::format("\n**{}**\n", Escaped(why));
   if (results.Has("describe")) out += "\n## Federated description\n\n" + DescribeTable(results["describe"]);
   if (results.Has("evaluation")) out += "\n## Evaluation\n\n" + EvaluationTable(results["evaluation"]);
   out += "\n## Plan\n\n```\n" + Summary(plan) + "\n```\n";

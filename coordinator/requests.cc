@@ -174,11 +174,19 @@ Value CoordinatorCore::GetHospitals() const {
 
 // ---- studies ----
 
+namespace {
+// A hospital that may take part in a sum now.
+bool Serves(const Member& member, std::int64_t wall_ms) { return !member.revoked && !member.ExpiredAt(wall_ms); }
+}  // namespace
+
 Result<Value> CoordinatorCore::PostStudy(const RequestReceived& request) {
   const Bytes plan = TRY(FromBase64(request.body["plan"].AsString()));
   auto submitted = TRY(Study::Submit(plan, {&options_.identity, &chain_}, now_));
   const StudyId id = submitted->id();
   const bool created = !studies_.contains(id);
+  std::size_t members = 0;
+  for (const Member& member : chain_.current().members) members += Serves(member, now_.wall_ms) ? 1 : 0;
+  if (created && members < submitted->quorum()) return Fail(Code::kInvalid, TooFewMembers(submitted->plan(), members));
   if (created) {
     Study& study = *(studies_[id] = std::move(submitted));
     Carry(study);
@@ -233,9 +241,13 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
   return Fail(Code::kNotFound, fmt::format("a study has no '{}'; docs/api.md lists what there is", what.substr(0, 40)));
 }
 
-// Why a study cannot go on by itself; "" when nothing is known to be wrong.
+// Why a study ended as nobody wanted, or cannot go on by itself; "" when nothing is known to be wrong.
 std::string CoordinatorCore::Trouble(const Study& study) const {
-  if (study.Ended() || study.ahead().empty()) return "";
+  if (study.Ended()) return WhyEnded(study);
+  std::size_t members = 0;
+  for (const Member& member : chain_.current().members) members += Serves(member, now_.wall_ms) ? 1 : 0;
+  if (members < study.quorum()) return TooFewMembers(study.plan(), members);
+  if (study.ahead().empty()) return "";
   std::string hospitals;
   std::uint32_t most = 0;
   for (const auto& [number, releases] : study.ahead()) {

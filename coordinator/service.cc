@@ -388,7 +388,9 @@ void CoordinatorCore::OnHello(const PeerKey& peer, const Member& member, const H
   session.number = member.number;
   session.last = {};
   last_seen_ms_[member.number] = now_.wall_ms;
-  inbox_.OnPeerConnected(peer);
+  // Nothing is pulled before the hospital offers it again: until then it serves nothing, and a pull that is refused
+  // would hold its place in the window for as long as the session lasts.
+  inbox_.OnPeerLost(peer);
   Log(LogLevel::kInfo, "hello", {{"hospital", member.name}, {"build", hello.build}});
   Witness& witness = witnesses_[member.number];
   const ChainHead seen = witness.head;

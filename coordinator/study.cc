@@ -66,6 +66,9 @@ Result<std::unique_ptr<Study>> Study::Restore(const StudyRecord& record, StudyCo
     Status opened = study->OpenRound(now.instant);
     if (!opened) return std::unexpected(opened.error());
     for (std::uint32_t number : study->record_.open->cohort) study->round_->OnLost(number, now.instant);
+    // Its inputs, in case the disk lost them: they are a function of the state.
+    const auto step = study->algorithm_->Next(static_cast<std::uint32_t>(study->record_.open->cohort.size()));
+    for (std::size_t i = 0; step && i < step->inputs.size(); ++i) study->Publish(step->inputs[i]);
   }
   return study;
 }
@@ -238,6 +241,7 @@ void Study::End(StudyPhase phase, Reason reason, Now now) {
 
 void Study::ConsiderBegin(Now now) {
   if (!Running() || round_ || now.instant < retry_at_) return;
+  if (algorithm_->SingleClass()) return End(StudyPhase::kFailed, Reason::kSingleClass, now);
   if (!algorithm_->Next(quorum())) return End(StudyPhase::kComplete, Reason::kNone, now);
   if (record_.attempts >= plan_.maximum_attempts) return End(StudyPhase::kFailed, Reason::kBudget, now);
   std::vector<std::uint32_t> cohort;
@@ -468,7 +472,7 @@ void Study::Conclude(Now now) {
                   .absent = round_->Absent(),
                   .transcript = round_->Transcript(),
                   .model = {},
-                  .last = !algorithm_->Next(quorum()).has_value()};
+                  .last = !algorithm_->Next(quorum()).has_value() && !algorithm_->SingleClass()};
   for (std::uint32_t number :
        Approved()) {  // Who was not even invited: away, or unknown to those who approved before it came.
     if (!round_->InCohort(number))
@@ -509,6 +513,7 @@ void Study::Conclude(Now now) {
     effects_.sends.push_back({number, record_.release_frame});
     Attach(number, release.model);
   }
+  if (algorithm_->SingleClass()) return End(StudyPhase::kFailed, Reason::kSingleClass, now);
   if (release.last) End(StudyPhase::kComplete, Reason::kNone, now);
 }
 

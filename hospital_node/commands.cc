@@ -97,6 +97,8 @@ std::string UserName() {
 std::string MetricsLine(const Value& metrics) {
   std::string out;
   for (const auto& [name, value] : metrics.AsObject()) {
+    if (name == "auroc" && !value.IsNumber())
+      out += fmt::format("{}auroc not defined (held out are patients of one class, or none)", out.empty() ? "" : ", ");
     if (value.IsNumber()) out += fmt::format("{}{} {:.4g}", out.empty() ? "" : ", ", Printable(name), value.AsDouble());
   }
   return out;

@@ -58,6 +58,17 @@ std::optional<Member> StoredSelf(const Stored& stored, const std::string& name) 
   return self;
 }
 
+// What a damaged database costs this hospital, and how it goes on.
+Error WithWayOn(const fs::path& directory, Error error) {
+  if (error.code != Code::kCorrupt) return error;
+  error.what += fmt::format(
+      ".\nLost are the approvals, the ledger's rows and the results since the newest copy of this directory. To go on: "
+      "mv {0} {0}.damaged, put the newest copy in its place, and type: consilium-node run {0}\nWithout a copy the "
+      "hospital joins anew: have the federation type `consilium invite NAME`, then consilium-node join {0}",
+      fs::absolute(directory).lexically_normal().string());
+  return error;
+}
+
 // Opens what the service needs. During a rotation there are two pairs of keys: `next` tries those that wait, and
 // *replaced is set when the others are wanted. Returns the keys that the service uses.
 Result<Keys> OpenService(const fs::path& directory, const Config& config, bool next, bool* replaced, Running* running) {
@@ -68,8 +79,12 @@ Result<Keys> OpenService(const fs::path& directory, const Config& config, bool n
                             "{0}, or join anew in an empty directory",
                             directory.string()));
   }
-  running->database = TRY(Database::Open(DatabaseFile(directory)));
-  Stored stored = TRY(running->database->Load());
+  auto database = Database::Open(DatabaseFile(directory));
+  if (!database) return std::unexpected(WithWayOn(directory, database.error()));
+  running->database = std::move(*database);
+  auto loaded = running->database->Load();
+  if (!loaded) return std::unexpected(WithWayOn(directory, loaded.error()));
+  Stored stored = std::move(*loaded);
   if (const auto self = StoredSelf(stored, config.name)) TRY(TakeNextKeys(directory, *self));
   Keys keys = TRY(LoadKeys(directory));
   std::optional<Keys> other = TRY(LoadNextKeys(directory, false));

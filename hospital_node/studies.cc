@@ -108,7 +108,14 @@ void NodeCore::Carry(Participant& participant) {
     if (auto* charge = std::get_if<Charge>(&effect)) {
       result_.transaction.emplace_back(ledger_.Append(std::move(charge->row)));
     } else if (auto* say = std::get_if<Say>(&effect)) {
-      if (auto* offer = std::get_if<Offer>(&say->message)) {
+      auto* offer = std::get_if<Offer>(&say->message);
+      if (offer != nullptr && !IsHere(offer->vector)) {  // The disk lost it; the next attempt computes another.
+        Log(LogLevel::kWarning, "contribution_lost",
+            {{"study", offer->study.Hex()}, {"attempt", std::to_string(offer->attempt)}});
+        SendMessage(Abandon{offer->study, offer->attempt, Reason::kFailedHere});
+        continue;
+      }
+      if (offer != nullptr) {
         offer->ledger = ledger_.head();
         if (!offer->vector.leaves.empty()) {
           outbox_.Serve(offer->vector.root, offer->vector.bytes, options_.server_key);

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "common/algorithms/derive.h"
+#include "common/base/log.h"
 #include "common/crypto/hash.h"
 #include "common/model/metrics.h"
 #include "common/model/parameters.h"
@@ -123,6 +124,15 @@ Value ColumnReport(const Series& series) {
   return out;
 }
 
+// "positive" or "negative" when a label has no other value; "" otherwise.
+std::string OnlyClass(const Series& series) {
+  if (series.column.type != Column::Type::kLabel) return "";
+  const auto positives = std::count(series.numbers.begin(), series.numbers.end(), 1.0);
+  const auto negatives = std::count(series.numbers.begin(), series.numbers.end(), 0.0);
+  if (positives + negatives == 0 || (positives > 0 && negatives > 0)) return "";
+  return positives > 0 ? "positive" : "negative";
+}
+
 Value Warnings(const Table& table) {
   Value out{Value::Array{}};
   if (table.patients() < kFewPatients)
@@ -133,7 +143,15 @@ Value Warnings(const Table& table) {
     const std::uint64_t missing = series.Missing();
     if (missing == table.rows()) {
       out.Push(fmt::format("column \"{}\" is missing in every row", series.column.name));
-    } else if (series.column.type == Column::Type::kLabel && missing > 0) {
+      continue;
+    }
+    if (const std::string only = OnlyClass(series); !only.empty()) {
+      out.Push(fmt::format(
+          "all \"{}\" are {}: this hospital can train with others, but its own AUROC is not defined; if both "
+          "should occur, compare [columns.{}] in the schema with the files",
+          series.column.name, only, series.column.name));
+    }
+    if (series.column.type == Column::Type::kLabel && missing > 0) {
       out.Push(
           fmt::format("{} rows have no \"{}\": training and evaluation leave them out", missing, series.column.name));
     } else if (missing * 2 > table.rows()) {
@@ -307,6 +325,11 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
     TRY(enough(data->table.patients(), "patients"));
     if (plan.task != Plan::Task::kTrain) return {};
     const Rows rows = TRY(SplitRows(plan, data->table));
+    const std::string only = OnlyClass(*data->table.Find(plan.label));
+    if (!only.empty()) {  // For the hospital's own log: it trains on, and no score ranks its patients.
+      Log(LogLevel::kWarning, "single_class",
+          {{"dataset", spec.name}, {"column", plan.label}, {"only", only}, {"auroc", "not defined"}});
+    }
     return enough(PatientsIn(data->table, rows.train), "patients to train on (labelled, not in the test part)");
   });
 }

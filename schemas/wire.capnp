@@ -106,6 +106,7 @@ enum Reason {
   busy @28;
   shuttingDown @29;
   expired @30;          # The hospital's keys are past their validity in the roster.
+  singleClass @31;      # All labelled patients of the cohort are of one class: there is nothing to learn.
 }
 
 # ---- parts ----

@@ -35,6 +35,9 @@ class Algorithm {
   // Takes the answer to the query of Next. kProtocol when it does not fit.
   virtual Status Absorb(const Query& query, const Answer& answer) = 0;
   [[nodiscard]] virtual AlgorithmState Save() const = 0;
+  // True when the answers show that all labelled rows of the cohort are of one class, so that there is nothing to learn
+  // or to rank. Next is nullopt then, and Results()["single_class"] is "positive" or "negative".
+  [[nodiscard]] virtual bool SingleClass() const { return false; }
   // How many answers the plan needs in all, for progress bars and maximum_attempts.
   [[nodiscard]] virtual std::uint32_t TotalSteps() const = 0;
   // For reports: {"describe": ...} or {"rounds": [...], "evaluation": {...}, "preprocessing": {...}}.

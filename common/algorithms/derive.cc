@@ -95,7 +95,10 @@ Result<ModelRequest> ReadModelQuery(const Plan& plan, const Query& query, ModelQ
 
 DescribeRequest DescribeRequestOf(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return {plan.describe_columns, plan.describe_bins, false};
-  return {MomentColumns(plan), 0, true};
+  DescribeRequest out{MomentColumns(plan), 0, true};
+  // With the label, so that a cohort of one class is found before it is trained on; the evaluation's sum says as much.
+  if (!out.columns.empty()) out.columns.push_back(plan.label);
+  return out;
 }
 
 Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint32_t hospitals) {

@@ -3,6 +3,11 @@
 //   [moments] -> round 1 -> ... -> round r -> [evaluation] -> ... -> round R -> evaluation
 //
 // moments when the preprocessing needs them; an evaluation every `evaluate_every` rounds and at the end.
+//
+// A cohort of a single class: the moments' sum counts the labels of the training rows, too, so the walk ends before the
+// first round. Without moments the first evaluation ends it, by the labels of the test rows. Either way the figure is
+// one sum over at least the plan's minimum of hospitals, each with at least its minimum of patients; where fewer
+// answer, nothing is concluded. That one hospital has a single class only that hospital learns.
 #include "common/algorithms/fedavg.h"
 
 #include <fmt/format.h>
@@ -78,7 +83,7 @@ class FedAvg : public Algorithm {
   }
 
   [[nodiscard]] std::optional<Step> Next(std::uint32_t hospitals) const override {
-    if (state_.step == stops_.size()) return std::nullopt;
+    if (state_.step == stops_.size() || SingleClass()) return std::nullopt;
     const Stop& stop = stops_[state_.step];
     Step step;
     if (stop.kind == Kind::kMoments) {
@@ -112,6 +117,7 @@ class FedAvg : public Algorithm {
   }
 
   [[nodiscard]] AlgorithmState Save() const override { return state_; }
+  [[nodiscard]] bool SingleClass() const override { return state_.results.Has("single_class"); }
   [[nodiscard]] std::uint32_t TotalSteps() const override { return static_cast<std::uint32_t>(stops_.size()); }
   [[nodiscard]] Value Results() const override { return state_.results; }
 
@@ -173,8 +179,16 @@ class FedAvg : public Algorithm {
     std::map<std::string, Moments> moments;
     for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), answer)) {
       if (summary.mean) moments[summary.column->name] = {*summary.mean, summary.sd.value_or(0)};
+      if (summary.column->name != plan_.label || !summary.shown) continue;
+      state_.results.Set("labels", Value().Set("rows", summary.count).Set("positives", summary.positive));
+      NoteClasses(summary.count, summary.positive);
     }
     SetPreprocessing(MakePreprocessing(plan_, moments));
+  }
+
+  void NoteClasses(std::int64_t rows, std::int64_t positives) {
+    if (rows > 0 && positives == 0) state_.results.Set("single_class", "negative");
+    if (rows > 0 && positives == rows) state_.results.Set("single_class", "positive");
   }
 
   // global += sum_i w_i delta_i / sum_i w_i
@@ -220,6 +234,9 @@ class FedAvg : public Algorithm {
     entry.Set("accuracy", ShareOf(answer.Value1("correct"), rows)).Set("brier", ShareOf(answer.Value1("brier"), rows));
     entry.Set("log_loss", ShareOf(answer.Value1("log_loss"), rows));
     Append("evaluations", entry);
+    // Where both classes are known to be trained on, held-out patients of one class leave the AUROC undefined, no more.
+    if (!state_.results.Has("labels"))
+      NoteClasses(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(positives));
     entry.Set("roc", RocCurve(positive, negative)).Set("calibration", Calibration(positive, negative));
     state_.results.Set("evaluation", std::move(entry));
   }

@@ -10,12 +10,28 @@
 #include <cerrno>
 
 namespace consilium {
+
+std::string MendOf(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; free some space there, then type the same command again";
+    case EROFS:
+      return "; that file system is read-only: mount it for writing, then type the same command again";
+    case EACCES:
+    case EPERM:
+      return "; only its owner can: run this as that user, or give it to yours with chown -R USER DIRECTORY";
+    default:
+      return "";
+  }
+}
+
 namespace {
 
 Error IoError(std::string_view doing, const std::filesystem::path& path) {
   const int code = errno;
   return {code == ENOENT ? Code::kNotFound : Code::kIo,
-          fmt::format("cannot {} {}: {}", doing, path.string(), std::strerror(code))};
+          fmt::format("cannot {} {}: {}{}", doing, path.string(), std::strerror(code), MendOf(code))};
 }
 
 struct Descriptor {

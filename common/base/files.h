@@ -7,6 +7,10 @@
 
 namespace consilium {
 
+// How people mend a system call's error, with a "; " before it: a full disk, a read-only one, another's file. "" for
+// others.
+std::string MendOf(int error_number);
+
 // Reads a regular file of at most `limit` bytes.
 Result<Bytes> ReadFile(const std::filesystem::path& path, std::size_t limit);
 // Writes beside, fsyncs, renames, fsyncs the directory. `mode` as in chmod.

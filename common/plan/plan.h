@@ -91,6 +91,8 @@ Result<Plan> ParsePlan(ByteView canonical);
 // sums, and, in mode none and profile visible, in the first lines and in capitals that there is NO DIFFERENTIAL PRIVACY
 // and that THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION.
 std::string Summary(const Plan& plan);
+// What is wrong with a plan that asks for more hospitals than the federation has.
+std::string TooFewMembers(const Plan& plan, std::size_t members);
 // The short form of the same warning for every screen, report and log header; "" when there is nothing to warn of.
 std::string Warning(const Plan& plan);
 

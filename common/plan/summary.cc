@@ -100,7 +100,7 @@ std::string WhatLeaves(const Plan& plan) {
     if (moments > 0)
       out +=
           "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to "
-          "one scale.\n";
+          "one scale;\n    and the count of each label, since nothing can be learnt where all are alike.\n";
     out += fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n",
                        Many(plan.rounds, "sum"), Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
     out += fmt::format(
@@ -161,6 +161,14 @@ std::string HowToAnswer(const Plan& plan) {
 }
 
 }  // namespace
+
+std::string TooFewMembers(const Plan& plan, std::size_t members) {
+  return fmt::format(
+      "[study] minimum_hospitals is {}, and the federation has {} hospital{}: no sum could ever be made; lower it in "
+      "the "
+      "plan (2 at least), or invite hospitals first: consilium invite NAME",
+      plan.minimum_hospitals, members, members == 1 ? "" : "s");
+}
 
 std::string Warning(const Plan& plan) {
   std::string out = plan.privacy == Plan::Privacy::kNone ? "NO DIFFERENTIAL PRIVACY" : "";

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "common/base/files.h"
+#include "common/base/log.h"
 
 namespace consilium {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::string_view kPart = ".part";
 Error IoError(std::string_view doing, const std::filesystem::path& path) {
   const int code = errno;
   return {code == ENOENT ? Code::kNotFound : Code::kIo,
-          fmt::format("cannot {} {}: {}", doing, path.string(), std::strerror(code))};
+          fmt::format("cannot {} {}: {}{}", doing, path.string(), std::strerror(code), MendOf(code))};
 }
 
 // Descriptors kept back for blobs, because connections of strangers may have used up all others.
@@ -89,7 +90,28 @@ Result<std::unique_ptr<FileBlobs>> FileBlobs::Open(const std::filesystem::path& 
     if (entry.path().extension() == kPart) std::filesystem::remove(entry.path(), ignored);
   }
   if (error) return Fail(Code::kIo, fmt::format("cannot list {}: {}", directory.string(), error.message()));
-  return std::unique_ptr<FileBlobs>(new FileBlobs(directory));
+  std::unique_ptr<FileBlobs> blobs(new FileBlobs(directory));
+  blobs->RemoveTorn();
+  return blobs;
+}
+
+void FileBlobs::RemoveTorn() const {
+  const auto roots = List();
+  Bytes leaf(kLeafBytes);
+  for (std::size_t i = 0; roots && i < roots->size(); ++i) {
+    const Digest& root = (*roots)[i];
+    const auto size = Size(root);
+    std::vector<Digest> leaves;
+    bool read = size.has_value();
+    for (std::uint64_t at = 0; read && at < *size; at += kLeafBytes) {
+      const std::span<std::uint8_t> part = std::span(leaf).first(std::min<std::uint64_t>(kLeafBytes, *size - at));
+      read = Read(root, at, part).has_value();
+      leaves.push_back(MerkleLeaf(part));
+    }
+    if (read && MerkleRoot(leaves) == root) continue;
+    Log(LogLevel::kWarning, "blob_torn", {{"blob", PathOf(root).string()}, {"removed", "it is fetched or made again"}});
+    unlink(PathOf(root).c_str());
+  }
 }
 
 std::filesystem::path FileBlobs::PathOf(const Digest& root) const { return directory_ / root.Hex(); }

@@ -13,7 +13,8 @@ namespace consilium {
 class FileBlobs : public BlobStore {
  public:
   // Makes the directory (0700) when it is absent and removes partial files that an earlier process left: the transfers
-  // they belonged to are known only in memory.
+  // they belonged to are known only in memory. Reads every blob and removes, with a warning in the log, those whose
+  // content does not give their name any more: a blob that is absent is fetched or made again, a torn one never is.
   static Result<std::unique_ptr<FileBlobs>> Open(const std::filesystem::path& directory);
   ~FileBlobs() override;
 
@@ -30,6 +31,7 @@ class FileBlobs : public BlobStore {
  private:
   struct Partial;
   explicit FileBlobs(std::filesystem::path directory);
+  void RemoveTorn() const;
   [[nodiscard]] std::filesystem::path PathOf(const Digest& root) const;
   Result<std::shared_ptr<Partial>> PartialOf(const BlobWrite& write);
   [[nodiscard]] Status SyncDirectory() const;

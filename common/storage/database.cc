@@ -44,7 +44,8 @@ Code CodeOf(int sqlite) {
 Status MakePrivate(const std::filesystem::path& file) {
   const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0 && errno == EEXIST) return RequirePrivateFile(file);
-  if (fd < 0) return Fail(Code::kIo, fmt::format("cannot make {}: {}", file.string(), std::strerror(errno)));
+  if (fd < 0)
+    return Fail(Code::kIo, fmt::format("cannot make {}: {}{}", file.string(), std::strerror(errno), MendOf(errno)));
   close(fd);
   const std::filesystem::path parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
   const int dir = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -139,6 +140,15 @@ struct Database::Impl {
       return {code, fmt::format("{} is damaged or no database of ours ({}); put back a backup of this directory",
                                 file.string(), sqlite3_errmsg(db))};
     }
+    const int system = sqlite3_system_errno(db);
+    if (sqlite3_errcode(db) == SQLITE_FULL || system == ENOSPC || system == EDQUOT) {
+      return {code,
+              fmt::format("cannot {} {}: the disk is full. What was kept before is whole, and nothing was sent or "
+                          "counted that is not kept; free some space there and start this again: it goes on",
+                          doing, file.string())};
+    }
+    if (system != 0 && !MendOf(system).empty())
+      return {code, fmt::format("cannot {} {}: {}{}", doing, file.string(), std::strerror(system), MendOf(system))};
     return {code, fmt::format("cannot {} {}: {}; look at the disk's free space and health", doing, file.string(),
                               sqlite3_errmsg(db))};
   }
@@ -194,11 +204,26 @@ struct Database::Impl {
     }
     if (version != kVersion) {
       return Fail(Code::kRefused,
-                  fmt::format("{} has format {}, this program reads format {}; install the version that "
-                              "wrote it, or put back an older backup",
+                  fmt::format("{} has format {}, this program reads format {}: a newer version wrote it, and nothing "
+                              "was changed; start that version, or a newer one",
                               file.string(), version, kVersion));
     }
     return {};
+  }
+
+  // Load checks the content of what it reads; this finds damage in pages that it does not come by.
+  [[nodiscard]] Status CheckPages() const {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, nullptr) != SQLITE_OK)
+      return std::unexpected(Failed("read"));
+    const int step = sqlite3_step(statement);
+    const std::string found = step == SQLITE_ROW ? TextAt(statement, 0) : "";
+    sqlite3_finalize(statement);
+    if (step != SQLITE_ROW) return std::unexpected(Failed("read"));
+    if (found == "ok") return {};
+    return Fail(Code::kCorrupt,
+                fmt::format("{} is damaged ({}); keep this file as evidence and put back a backup of this directory",
+                            file.string(), found));
   }
 
   Status Prepare() {
@@ -300,6 +325,7 @@ Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& fi
   impl->file = file;
   TRY(impl->Connect());
   TRY(impl->CheckFormat());
+  TRY(impl->CheckPages());
   TRY(impl->Prepare());
   return std::unique_ptr<Database>(new Database(std::move(impl)));
 }

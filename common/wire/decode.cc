@@ -319,7 +319,7 @@ Message GetMessage(schema::Message::Reader in) {
   return Later{kind};
 }
 
-static_assert(static_cast<std::size_t>(schema::Reason::EXPIRED) + 1 == kReasons);
+static_assert(static_cast<std::size_t>(schema::Reason::SINGLE_CLASS) + 1 == kReasons);
 static_assert(static_cast<std::size_t>(schema::StudyPhase::FAILED) + 1 == kStudyPhases);
 static_assert(static_cast<std::size_t>(schema::Heartbeat::Phase::WAITING) + 1 == kPhases);
 static_assert(static_cast<std::size_t>(schema::Message::ROSTER_DRAFT) + 1 == kWireKinds.size());

@@ -50,7 +50,8 @@ std::string_view Name(Reason reason) {
                                                                     "failed_here",
                                                                     "busy",
                                                                     "shutting_down",
-                                                                    "expired"};
+                                                                    "expired",
+                                                                    "single_class"};
   return At(kNames, static_cast<std::size_t>(reason));
 }
 

@@ -59,7 +59,8 @@ enum class Reason : std::uint16_t {
   kFailedHere,  // The computation failed at this hospital.
   kBusy,
   kShuttingDown,
-  kExpired,  // The hospital's keys are past their validity in the roster.
+  kExpired,      // The hospital's keys are past their validity in the roster.
+  kSingleClass,  // All labelled patients of the cohort are of one class: there is nothing to learn.
 };
 std::string_view Name(Reason reason);  // "not_approved"
 

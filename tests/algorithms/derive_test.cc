@@ -109,11 +109,14 @@ TEST(Derive, AChangedQueryIsRefused) {
 
 TEST(Derive, ATrainingPlanMayNotBeAskedForMoreThanItsMoments) {
   const Plan plan = SmallTrainPlan();
-  EXPECT_FALSE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose", "sick"}, 0, true}, 3)).has_value());
-  EXPECT_FALSE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose"}, 16, true}, 3)).has_value());
-  EXPECT_FALSE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose"}, 0, false}, 3)).has_value());
+  EXPECT_TRUE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose", "sick"}, 0, true}, 3)).has_value())
+      << "its numbers' and the label's";
+  EXPECT_FALSE(
+      ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose", "sick", "grade"}, 0, true}, 3)).has_value());
+  EXPECT_FALSE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose", "sick"}, 16, true}, 3)).has_value());
+  EXPECT_FALSE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose", "sick"}, 0, false}, 3)).has_value());
   const Plan constant = SmallTrainPlan("standardize = \"declared\"\nimpute = \"constant\"\n");
-  EXPECT_FALSE(ReadDescribeQuery(constant, DescribeQuery(constant, {{"age", "dose"}, 0, true}, 3)).has_value());
+  EXPECT_FALSE(ReadDescribeQuery(constant, DescribeQuery(constant, {{"sick"}, 0, true}, 3)).has_value());
 }
 
 }  // namespace

@@ -98,6 +98,62 @@ TEST(FedAvg, WithoutAnyWeightTheModelStays) {
   EXPECT_EQ(algorithm->Save().vectors.at("global"), before);
 }
 
+// Two hospitals with 30 labelled training rows each, of which so many are positive; `shown` of them say so.
+RawContribution Labels(const Query& query, double positives, bool shown = true) {
+  RawContribution out = Zeros(query);
+  for (std::size_t b = 0; b < out.blocks.size() && shown; ++b) {
+    const std::string& name = query.blocks[b].name;
+    if (name == "present" || name.ends_with("/present")) out.blocks[b] = {1};
+    if (name == "rows" || name == "patients" || name.ends_with("/count")) out.blocks[b] = {30};
+    if (name == "sick/positive" || name == "positives") out.blocks[b] = {positives};
+  }
+  return out;
+}
+
+TEST(FedAvg, ACohortOfASingleClassEndsBeforeTheFirstRound) {
+  for (const auto& [a, b, only] : {std::tuple<double, double, std::string>{0, 0, "negative"},
+                                   {30, 30, "positive"},
+                                   {0, 30, ""},
+                                   {0, 1, ""},
+                                   {29, 30, ""}}) {
+    auto algorithm = *MakeAlgorithm(SmallTrainPlan());
+    const Step step = *algorithm->Next(2);
+    ASSERT_TRUE(algorithm->Absorb(step.query, AnswerOf(step.query, Labels(step.query, a), Labels(step.query, b))));
+    EXPECT_EQ(algorithm->Results()["single_class"].AsString(), only);
+    EXPECT_EQ(algorithm->SingleClass(), !only.empty());
+    EXPECT_EQ(algorithm->Next(2).has_value(), only.empty());
+    const auto restored = *RestoreAlgorithm(SmallTrainPlan(), algorithm->Save());
+    EXPECT_EQ(restored->SingleClass(), !only.empty());
+    EXPECT_EQ(restored->Next(2).has_value(), only.empty());
+  }
+}
+
+TEST(FedAvg, NothingIsConcludedFromTheLabelsOfFewerHospitalsThanTheMinimum) {
+  auto algorithm = *MakeAlgorithm(SmallTrainPlan());
+  const Step step = *algorithm->Next(2);
+  const Answer answer = AnswerOf(step.query, Labels(step.query, 0), Labels(step.query, 0, false));
+  ASSERT_TRUE(algorithm->Absorb(step.query, answer));
+  EXPECT_FALSE(algorithm->SingleClass());
+  EXPECT_FALSE(algorithm->Results().Has("labels"));
+}
+
+TEST(FedAvg, WithoutMomentsTheEvaluationTellsASingleClass) {
+  const auto end = [](const std::string& preprocessing, double trained, double held_out) {
+    auto algorithm = *MakeAlgorithm(SmallTrainPlan(preprocessing));
+    while (const auto step = algorithm->Next(2)) {
+      const double positives = step->query.kind == "describe" ? trained : held_out;
+      const RawContribution one = Labels(step->query, positives);
+      EXPECT_TRUE(algorithm->Absorb(step->query, AnswerOf(step->query, one, one)));
+    }
+    EXPECT_TRUE(algorithm->Results()["evaluation"]["auroc"].IsNull());
+    return algorithm->Results()["single_class"].AsString();
+  };
+  const std::string declared = "standardize = \"declared\"\nimpute = \"constant\"\n";
+  EXPECT_EQ(end(declared, 0, 0), "negative");
+  EXPECT_EQ(end(declared, 0, 30), "positive");
+  EXPECT_EQ(end("", 15, 0), "") << "both classes were trained on: the AUROC is not defined, and that is all";
+}
+
 TEST(FedAvg, TheModelIsWhatHospitalsReceive) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());

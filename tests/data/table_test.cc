@@ -83,9 +83,11 @@ TEST_F(TableTest, WrongTypeIsNamedWithoutItsValue) {
   EXPECT_NE(Fault("age,sex,sick\nforty,1,0\n", {.show_values = true}).find("(\"forty\")"), std::string::npos);
 }
 
-TEST_F(TableTest, DecimalCommaInfinityAndHexAreNoNumbers) {
+TEST_F(TableTest, DecimalCommaInfinityNanAndHexAreNoNumbers) {
   EXPECT_NE(Fault("age,sex,sick\n\"41,5\",1,0\n").find("write a point, not a comma"), std::string::npos);
-  EXPECT_NE(Fault("age,sex,sick\ninf,1,0\n").find("text where a number"), std::string::npos);
+  for (const char* text : {"inf", "-Inf", "+infinity", "nan", "NaN", "-nan", "nan(1)", "1e999"})
+    EXPECT_NE(Fault(std::string("age,sex,sick\n") + text + ",1,0\n").find("text where a number"), std::string::npos)
+        << text;
   EXPECT_NE(Fault("age,sex,sick\n0x20,1,0\n").find("text where a number"), std::string::npos);
 }
 

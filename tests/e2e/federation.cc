@@ -348,6 +348,23 @@ fs::path Federation::WritePlan(const std::string& text) {
   return folder / "plan.toml";
 }
 
+fs::path Federation::WriteLargePlan(const std::string& name, int minimum) {
+  std::string text = NumbersPlan(name, founding_, 4);
+  text = Replaced(text, "minimum_hospitals = " + std::to_string(hospitals()),
+                  "minimum_hospitals = " + std::to_string(minimum));
+  text = Replaced(text, "tolerated_dropouts = 0", "tolerated_dropouts = " + std::to_string(hospitals() - minimum));
+  const fs::path plan = WritePlan(text);
+  const fs::path file = plan.parent_path() / "schema.toml";
+  std::string schema;
+  std::istringstream lines(ReadText(file));
+  for (std::string line; std::getline(lines, line);) {
+    schema += line + "\n";
+    if (line == "type = \"number\"") schema += "meaning = \"" + std::string(200, 'm') + "\"\n";
+  }
+  WriteText(file, schema);
+  return plan;
+}
+
 std::string Federation::Submit(const PlanOptions& options) {
   return CliJson({"study", "submit", WritePlan(PlanText(options))})["study"].AsString();
 }

@@ -85,7 +85,9 @@ class Federation {
 
   std::string Submit(const PlanOptions& options);            // The study's id.
   std::filesystem::path WritePlan(const std::string& text);  // Beside the schema.
-  void Approve(int i, const std::string& study);             // Once the plan has arrived there.
+  // NumbersPlan for at least `minimum` hospitals, with words on each column: too large for a message, so it is pulled.
+  std::filesystem::path WriteLargePlan(const std::string& name, int minimum);
+  void Approve(int i, const std::string& study);  // Once the plan has arrived there.
   void ApproveAll(const std::string& study);
   Value Study(const std::string& study);                   // As HTTP shows it; null when the coordinator is away.
   bool WaitReleases(const std::string& study, int least);  // True once that many answers are there.

@@ -44,6 +44,21 @@ TEST_F(WorkbenchTest, CheckReportsWhatIsThere) {
   EXPECT_NE(warnings.find("1 rows have no"), std::string::npos);
 }
 
+TEST_F(WorkbenchTest, CheckWarnsOfASingleClassAndOfColumnsWithoutValues) {
+  const auto warnings = [this](const char* csv) {
+    scratch_.Write("patients.csv", std::string("id,age,dose,grade,sick\n") + csv);
+    const auto report = workbench_.Check(Spec());
+    EXPECT_TRUE(report.has_value()) << report.error().what;
+    return CanonicalJson((*report)["warnings"]);
+  };
+  EXPECT_NE(warnings("a,40,0,1,1\nb,41,0,1,1\nc,41,0,1,\n").find("all \\\"sick\\\" are positive"), std::string::npos);
+  EXPECT_NE(warnings("a,40,0,1,0\nb,41,0,1,0\n").find("all \\\"sick\\\" are negative"), std::string::npos);
+  EXPECT_EQ(warnings("a,40,0,1,0\nb,41,0,1,1\n").find("all \\\"sick\\\""), std::string::npos);
+  const std::string none = warnings("a,?,0,1,\nb,?,0,1,\n");
+  EXPECT_NE(none.find("column \\\"age\\\" is missing in every row"), std::string::npos) << none;
+  EXPECT_NE(none.find("column \\\"sick\\\" is missing in every row"), std::string::npos) << none;
+}
+
 TEST_F(WorkbenchTest, CheckNamesTheValueAndOthersDoNot) {
   scratch_.Write("patients.csv", "id,age,dose,grade,sick\na,secretive,0,1,1\n");
   const auto check = workbench_.Check(Spec());

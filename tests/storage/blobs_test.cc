@@ -139,6 +139,24 @@ TEST_F(BlobsTest, LeftoversOfACrashAreRemovedAndWholeBlobsKept) {
   EXPECT_FALSE(blobs->Has(half));
 }
 
+TEST_F(BlobsTest, ATornBlobIsRemovedAtTheStartAndCanBeWrittenAnew) {
+  auto blobs = Open();
+  const Digest kept = blobs->Put(Pattern(700'000)).value();
+  const Digest cut = blobs->Put(Pattern(600'000)).value(), changed = blobs->Put(Pattern(500'000)).value();
+  const auto path = [this](const Digest& root) { return directory_.path() / "blobs" / root.Hex(); };
+  blobs.reset();
+  std::filesystem::resize_file(path(cut), 300'000);
+  Bytes other = Pattern(500'000);
+  other[400'000] ^= 1;
+  ASSERT_TRUE(WriteFileAtomic(path(changed), other, 0600).has_value());
+  blobs = Open();
+  EXPECT_TRUE(blobs->Has(kept));
+  EXPECT_FALSE(blobs->Has(cut));
+  EXPECT_FALSE(blobs->Has(changed));
+  EXPECT_EQ(blobs->Put(Pattern(600'000)).value(), cut);
+  EXPECT_EQ(blobs->Size(cut).value(), 600'000U);
+}
+
 TEST_F(BlobsTest, ThreadsMayPutAndWriteAtOnce) {
   auto blobs = Open();
   const Bytes same = Pattern(600'000);

@@ -141,6 +141,7 @@ TEST_F(DatabaseTest, RefusesANewerFormatAndAForeignFile) {
   ASSERT_FALSE(newer.has_value());
   EXPECT_EQ(newer.error().code, Code::kRefused);
   EXPECT_NE(newer.error().what.find("format 99"), std::string::npos) << newer.error().what;
+  EXPECT_NE(newer.error().what.find("start that version"), std::string::npos) << newer.error().what;
 
   Tamper("PRAGMA user_version = 2; PRAGMA application_id = 7");
   EXPECT_EQ(Database::Open(file_).error().code, Code::kCorrupt);
@@ -209,6 +210,28 @@ TEST_F(DatabaseTest, FindsAChangedOrExchangedState) {
   }
   fresh();
   EXPECT_EQ(Text(Open()->Load()->state.at({"study", "b"})), "auroc 0.9");
+}
+
+// Not only the pages that hold states and chains.
+TEST_F(DatabaseTest, ADamagedPageIsFoundWhereverItIs) {
+  constexpr std::size_t kPage = 4096;
+  {
+    auto database = Open();
+    Append(*database, "audit", 40);
+  }
+  const Bytes whole = ReadFile(file_, 1 << 20).value();
+  ASSERT_GE(whole.size(), 5 * kPage);
+  for (std::size_t page = 1; page < whole.size() / kPage; ++page) {
+    Bytes damaged = whole;
+    std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(page * kPage), kPage, std::uint8_t{0xa5});
+    ASSERT_TRUE(WriteFileAtomic(file_, damaged, 0600).has_value());
+    const auto opened = Database::Open(file_);
+    ASSERT_FALSE(opened.has_value()) << "page " << page;
+    EXPECT_EQ(opened.error().code, Code::kCorrupt) << opened.error().what;
+    EXPECT_NE(opened.error().what.find("put back a backup"), std::string::npos) << opened.error().what;
+  }
+  ASSERT_TRUE(WriteFileAtomic(file_, whole, 0600).has_value());
+  EXPECT_TRUE(Database::Open(file_).has_value());
 }
 
 TEST_F(DatabaseTest, ABackupIsACompleteDatabase) {

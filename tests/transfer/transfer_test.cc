@@ -139,6 +139,25 @@ TEST(Inbox, UncreditedUnknownAndWrongChunksAreProtocolErrors) {
   EXPECT_EQ(inbox.OnChunk(Peer(1), ChunkOf(source, pulls[0].pull)).error().code, Code::kProtocol) << "twice";
 }
 
+TEST(Inbox, TruncatedAndRepeatedChunksAreProtocolErrors) {
+  const Source source = MakeSource(6 * kLeafBytes, 1);
+  Inbox inbox;
+  inbox.Start(Peer(1), source.blob);
+  auto pulls = inbox.TakePulls();
+  ASSERT_FALSE(pulls.empty());
+  for (const std::size_t length : {std::size_t{0}, kLeafBytes, 4 * kLeafBytes - 1}) {
+    Chunk truncated = ChunkOf(source, pulls[0].pull);
+    ASSERT_EQ(truncated.content.size(), 4 * kLeafBytes);
+    truncated.content.resize(length);
+    EXPECT_EQ(inbox.OnChunk(Peer(1), truncated).error().code, Code::kProtocol) << length;
+    inbox.OnPeerConnected(Peer(1));
+    pulls = inbox.TakePulls();
+    ASSERT_FALSE(pulls.empty());
+  }
+  EXPECT_TRUE(inbox.OnChunk(Peer(1), ChunkOf(source, pulls[0].pull)).has_value());
+  EXPECT_EQ(inbox.OnChunk(Peer(1), ChunkOf(source, pulls[0].pull)).error().code, Code::kProtocol) << "repeated";
+}
+
 TEST(Inbox, AfterALossOnlyMissingLeavesAreAskedAgain) {
   const Source source = MakeSource(12 * kLeafBytes, 1);
   Inbox inbox;

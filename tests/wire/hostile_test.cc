@@ -155,7 +155,7 @@ TEST(Hostile, UnknownKindsAndEnumerantsAreMalformed) {
   auto raw = kind.builder.getRoot<capnp::AnyStruct>();
   raw.getDataSection()[0] = 200;
   EXPECT_NE(kind.WhyMalformed("Hello").find("its kind is unknown"), std::string::npos);
-  for (std::uint16_t reason : {31, 999, 65535}) {
+  for (std::uint16_t reason : {32, 999, 65535}) {
     Draft draft;
     auto refused = draft.message.initRefused();
     refused.setStudy(Raw(kZero));
