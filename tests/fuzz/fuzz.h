@@ -15,7 +15,7 @@ struct Target {
   std::string_view name;  // Of its folder in tests/fuzz/corpus and of its program NAME_fuzz.
   void (*run)(ByteView input);
   std::size_t most = 4096;  // Bytes of an input that are worth trying.
-  int share = 10;           // Of the executions of a run; slow targets have a small one.
+  int share = 1;            // Of the executions of a run: about as many as take the same time.
 };
 std::span<const Target> Targets();
 const Target* FindTarget(std::string_view name);
