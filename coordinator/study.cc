@@ -408,6 +408,8 @@ void Study::OnFolded(std::uint32_t number, const Digest& root, bool intact, std:
 void Study::OnDecline(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now) {
   if (!round_ || round_->record().attempt != attempt) return;
   round_->OnDeclined(number, reason);
+  // It does not hold the last release: put back to an earlier state, it may have approved anew when that had gone by.
+  if (reason == Reason::kChain && record_.releases > 0) RepeatRelease(number);
   Audit("declined", Value().Set("hospital", number).Set("attempt", attempt).Set("reason", Name(reason)), now);
   Advance(now);
 }

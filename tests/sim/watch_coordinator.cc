@@ -270,7 +270,8 @@ void Watch::AtEnd() {
     if (record.phase == StudyPhase::kAborted && !book.abort_asked)
       context_.Fail("a stated end", where + " is aborted and nobody asked");
     const bool spent = record.reason == Reason::kBudget && record.attempts >= book.plan.maximum_attempts;
-    if (record.phase == StudyPhase::kFailed && !spent) {
+    const bool alike = record.reason == Reason::kSingleClass && book.reference->SingleClass();
+    if (record.phase == StudyPhase::kFailed && !spent && !alike) {
       context_.Fail("a stated end", fmt::format("{} failed: {} after {} of {} attempts", where, Name(record.reason),
                                                 record.attempts, book.plan.maximum_attempts));
     }
