@@ -15,7 +15,7 @@ std::string MendOf(int error_number) {
   switch (error_number) {
     case ENOSPC:
     case EDQUOT:
-      return "; free some space there, then type the same command again";
+      return "; the disk is full: free some space there, then type the same command again";
     case EROFS:
       return "; that file system is read-only: mount it for writing, then type the same command again";
     case EACCES:
