@@ -1,19 +1,11 @@
-// The server's steps: by hand, against a second way to write them, and against FLamby's published traces.
+// The server's steps: by hand, and against a second way to write them; tests/golden replays FLamby's traces through
+// them.
 #include "common/algorithms/server_step.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <sstream>
-#include <string>
 #include <vector>
-
-#include "common/settings/value.h"
 
 namespace consilium {
 namespace {
@@ -140,138 +132,6 @@ TEST(ServerStep, TheNewControlIsTheMeanGradient) {
   ControlStep(5, 0.05, mean, x, y, control);
   EXPECT_NEAR(control[0], gradients[0] / 5, 1e-14);
   EXPECT_NEAR(control[1], gradients[1] / 5, 1e-14);
-}
-
-// ---- FLamby's traces ----
-
-std::filesystem::path DataFolder() {
-  const char* set = std::getenv("CONSILIUM_DATA");
-  return set != nullptr ? std::filesystem::path(set)
-                        : std::filesystem::path(CONSILIUM_SOURCE_DIR) / ".." / "shared" / "data";
-}
-
-struct Centre {
-  std::vector<Vec> x;
-  Vec y;
-};
-
-// The training rows of each hospital, brought to mean 0 and sample sd 1 there (plus 1e-9).
-std::vector<Centre> ReadCentres(std::istream& in) {
-  std::vector<Centre> out(4);
-  std::string line;
-  std::getline(in, line);
-  while (std::getline(in, line)) {
-    std::istringstream cells(line);
-    std::vector<std::string> row;
-    for (std::string cell; std::getline(cells, cell, ',');) row.push_back(cell);
-    if (row[3] != "train") continue;
-    Centre& centre = out[std::stoul(row[0])];
-    Vec& x = centre.x.emplace_back();
-    for (std::size_t i = 4; i + 1 < row.size(); ++i) x.push_back(std::stod(row[i]));
-    centre.y.push_back(std::stod(row.back()));
-  }
-  for (Centre& centre : out) {
-    const auto n = static_cast<double>(centre.x.size());
-    for (std::size_t j = 0; j < centre.x.front().size(); ++j) {
-      double mean = 0, squares = 0;
-      for (const Vec& x : centre.x) mean += x[j] / n;
-      for (const Vec& x : centre.x) squares += (x[j] - mean) * (x[j] - mean);
-      for (Vec& x : centre.x) x[j] = (x[j] - mean) / (std::sqrt(squares / (n - 1)) + 1e-9);
-    }
-  }
-  return out;
-}
-
-struct Local {
-  double rate = 0, mu = 0;
-  Vec correction;
-};
-
-// Plain SGD over the given mini-batches: logistic loss, proximal term, correction.
-Vec TrainLocally(const Centre& centre, const Vec& start, const Value::Array& batches, std::size_t first,
-                 std::size_t steps, const Local& local) {
-  Vec w = start;
-  for (std::size_t step = first; step < first + steps; ++step) {
-    const Value::Array& batch = batches[step].AsArray();
-    Vec gradient = local.correction;
-    for (std::size_t j = 0; j < w.size(); ++j) gradient[j] += local.mu * (w[j] - start[j]);
-    for (const Value& index : batch) {
-      const Vec& x = centre.x[static_cast<std::size_t>(index.AsInteger())];
-      double z = w.back();
-      for (std::size_t j = 0; j < x.size(); ++j) z += w[j] * x[j];
-      const double error = (1 / (1 + std::exp(-z)) - centre.y[static_cast<std::size_t>(index.AsInteger())]) /
-                           static_cast<double>(batch.size());
-      for (std::size_t j = 0; j < x.size(); ++j) gradient[j] += error * x[j];
-      gradient.back() += error;
-    }
-    for (std::size_t j = 0; j < w.size(); ++j) w[j] -= local.rate * gradient[j];
-  }
-  return w;
-}
-
-// Replays one strategy; the largest difference from the trace's weights over all rounds.
-double Replay(const std::string& strategy, const Value& trace, const std::vector<Centre>& centres) {
-  const Value& hyper = trace["hyper"];
-  const auto number = [&](const char* key, double fallback) {
-    return hyper.Has(key) ? hyper[key].AsDouble() : fallback;
-  };
-  const auto steps = static_cast<std::size_t>(trace["num_updates"].AsInteger());
-  const double rate = number("learning_rate", 0), server = number("server_learning_rate", 1);
-  const AdaptiveRates rates{server, number("beta1", 0), number("beta2", 0), number("tau", 0)};
-  Vec x;
-  for (const Value& w : trace["init"]["linear.weight"].AsArray().front().AsArray()) x.push_back(w.AsDouble());
-  x.push_back(trace["init"]["linear.bias"].AsArray().front().AsDouble());
-  const std::size_t d = x.size();
-  Vec m(d), v(d), c(d);
-  std::vector<Vec> controls(centres.size(), Vec(d));
-  double worst = 0;
-  for (std::size_t round = 0; round < static_cast<std::size_t>(trace["rounds"].AsInteger()); ++round) {
-    Vec average(d), sum(d);
-    double total = 0;
-    for (const Centre& centre : centres) total += static_cast<double>(centre.y.size());
-    for (std::size_t i = 0; i < centres.size(); ++i) {
-      Local local{rate, number("mu", 0), Vec(d)};
-      if (strategy == "Scaffold") ControlCorrection(controls[i], c, local.correction);
-      const Vec y = TrainLocally(centres[i], x, trace["batches"].AsArray()[i].AsArray(), round * steps, steps, local);
-      if (strategy == "Scaffold") ControlStep(static_cast<double>(steps), rate, c, x, y, controls[i]);
-      const auto weight = static_cast<double>(centres[i].y.size());
-      for (std::size_t j = 0; j < d; ++j) {
-        average[j] += weight * (y[j] - x[j]) / total;
-        sum[j] += weight * controls[i][j];
-      }
-    }
-    MeanControl(sum, total, c);
-    if (strategy == "FedAdam") {
-      AdamStep(rates, average, m, v, x);
-    } else if (strategy == "FedYogi") {
-      YogiStep(rates, average, m, v, x);
-    } else if (strategy == "FedAdagrad") {
-      AdagradStep(rates, average, m, v, x);
-    } else {
-      AverageStep(server, average, x);
-    }
-    const Value::Array& expected = trace["weights_after_round"].AsArray()[round].AsArray();
-    for (std::size_t j = 0; j < d; ++j) worst = std::max(worst, std::abs(x[j] - expected.at(j).AsDouble()));
-  }
-  return worst;
-}
-
-TEST(ServerStep, FlambysTracesOnTheRealHeartData) {
-  std::ifstream rows(DataFolder() / "fed-heart-disease" / "flamby_split_features.csv");
-  std::ifstream file(DataFolder() / "flamby-results" / "golden_fed_heart_disease.json");
-  if (!rows || !file)
-    GTEST_SKIP() << "no traces at " << DataFolder()
-                 << "; set CONSILIUM_DATA to the folder that holds flamby-results and fed-heart-disease";
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto golden = ParseJson(text);
-  ASSERT_TRUE(golden.has_value()) << golden.error().what;
-  const std::vector<Centre> centres = ReadCentres(rows);
-  for (const char* strategy : {"FedAvg", "FedProx", "Scaffold", "FedAdam", "FedYogi", "FedAdagrad"}) {
-    const double worst = Replay(strategy, (*golden)["strategies"][strategy], centres);
-    EXPECT_LT(worst, 1e-5) << strategy;
-    RecordProperty(strategy, std::to_string(worst));
-    std::cout << strategy << ": largest difference " << worst << "\n";
-  }
 }
 
 }  // namespace
