@@ -193,6 +193,7 @@ Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Prep
 // As much optimisation as the whole study, in one place.
 Vector TrainAlone(const Plan& plan, const Design& train) {
   SgdOptions options = RoundOptions(plan, 0, {});
+  options.mu = 0;  // Near nobody.
   options.epochs *= plan.rounds;
   options.steps *= plan.rounds;
   return TrainLogistic(train.x, train.y, Vector::Zero(train.x.cols() + 1), options);
@@ -335,14 +336,14 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
 }
 
 Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
-                                               const std::map<Digest, Bytes>& inputs) const {
+                                               const Given& given) const {
   return Guarded([&]() -> Result<RawContribution> {
     const Loaded data = TRY(LoadFor(plan, spec));
     if (data->table.patients() < plan.minimum_patients) {  // Excluded since, say. In mode none nothing hides that.
       return Fail(Code::kRefused, fmt::format("data set \"{}\" has {} patients now, and {} are the minimum", spec.name,
                                               data->table.patients(), plan.minimum_patients));
     }
-    return ComputeQuery(plan, data->table, query, inputs);
+    return ComputeQuery(plan, data->table, query, given);
   });
 }
 

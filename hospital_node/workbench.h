@@ -18,7 +18,7 @@ class FileWorkbench : public Workbench {
   [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
-                                                const std::map<Digest, Bytes>& inputs) const override;
+                                                const Given& given) const override;
   // Training: {"patients", "train_patients", "test_patients", "train_rows", "test_rows", "unlabelled_rows",
   // "local": METRICS, "federated": METRICS}; describe: {"patients", "rows"}. METRICS: {"rows", "positives", "auroc",
   // "auroc_defined", "accuracy", "brier", "log_loss"}, null where undefined. `model` is the safetensors file or the

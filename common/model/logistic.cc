@@ -77,14 +77,16 @@ std::vector<Index> ShuffledRows(Index rows, const Digest& key, std::uint32_t epo
   return order;
 }
 
-void Step(const Matrix& x, const Vector& y, std::span<const Index> batch, const SgdOptions& options, Vector* parameters,
-          Vector* gradient) {
+void Step(const Matrix& x, const Vector& y, std::span<const Index> batch, const SgdOptions& options,
+          const Vector& start, Vector* parameters, Vector* gradient) {
   gradient->setZero();
   for (const Index row : batch) AddRow(x, y, row, *parameters, gradient);
   const double scale = 1 / static_cast<double>(batch.size());
   for (Index j = 0; j < parameters->size(); ++j) {
-    const double penalty = j < x.cols() ? options.l2 * (*parameters)[j] : 0;
-    (*parameters)[j] -= options.learning_rate * ((*gradient)[j] * scale + penalty);
+    double further = j < x.cols() ? options.l2 * (*parameters)[j] : 0;
+    further += options.mu * ((*parameters)[j] - start[j]);
+    if (options.correction.size() != 0) further += options.correction[j];
+    (*parameters)[j] -= options.learning_rate * ((*gradient)[j] * scale + further);
   }
 }
 
@@ -108,19 +110,27 @@ double LogisticLoss(const Matrix& x, const Vector& y, const Vector& parameters, 
 Vector TrainLogistic(const Matrix& x, const Vector& y, Vector parameters, const SgdOptions& options) {
   CHECK(x.rows() == y.size() && parameters.size() == x.cols() + 1 && options.batch_size > 0);
   CHECK((options.epochs == 0) != (options.steps == 0));
+  CHECK(options.correction.size() == 0 || options.correction.size() == parameters.size());
   if (x.rows() == 0) return parameters;
   const auto rows = static_cast<std::size_t>(x.rows());
+  const Vector start = parameters;
   Vector gradient(parameters.size());
   std::uint64_t steps = 0;
   for (std::uint32_t epoch = 0; options.steps != 0 || epoch < options.epochs; ++epoch) {
     const std::vector<Index> order = ShuffledRows(x.rows(), options.shuffle_key, epoch);
     for (std::size_t first = 0; first < rows; first += options.batch_size) {
       const std::size_t count = std::min<std::size_t>(options.batch_size, rows - first);
-      Step(x, y, std::span(order).subspan(first, count), options, &parameters, &gradient);
+      Step(x, y, std::span(order).subspan(first, count), options, start, &parameters, &gradient);
       if (options.steps != 0 && ++steps == options.steps) return parameters;
     }
   }
   return parameters;
+}
+
+std::uint64_t StepsOf(const SgdOptions& options, Index rows) {
+  if (rows == 0 || options.steps != 0) return rows == 0 ? 0 : options.steps;
+  const auto whole = static_cast<std::uint64_t>(rows);
+  return options.epochs * ((whole + options.batch_size - 1) / options.batch_size);
 }
 
 Vector PredictLogistic(const Matrix& x, const Vector& parameters) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/algorithms/derive.h"
 #include "common/base/twin.h"
 
 namespace consilium::node {
@@ -79,6 +80,14 @@ Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
   return InputsGiven(*invitation.invite, query) ? Reason::kNone : Reason::kQueryNotDerived;
 }
 
+// Inline when small, else in the blob store.
+Result<Blob> Kept(const Bytes& content, BlobStore* blobs) {
+  if (content.size() <= kInlineBlob) return InlineBlob(content);
+  Blob blob{{}, content.size(), BlobLeaves(content), {}};
+  blob.root = TRY(blobs->Put(content));
+  return blob;
+}
+
 }  // namespace
 
 Status JudgePlan(const Plan& plan, const SitePolicy& policy) {
@@ -127,6 +136,8 @@ Reason Judge(const Invitation& invitation, const ParticipantRecord& record, cons
   const auto& researchers = policy.allowed_researchers;
   if (!researchers.empty() && !Contains(researchers, invitation.plan->researcher)) return Reason::kPolicy;
   if (invitation.invite->last_release != record.last_release) return Reason::kChain;
+  if (!Omitted(Twin::kMemoryCounted) && NeedsMemory(*invitation.plan, *invitation.query) && !record.Remembers())
+    return Reason::kMemory;
   return JudgeBudget(invitation, ledger);
 }
 
@@ -139,13 +150,8 @@ Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const 
   sealed.context_ = context;
   sealed.saturated_ = report.saturated;
   sealed.not_finite_ = report.not_finite;
-  if (words.size() <= kInlineBlob) {
-    sealed.vector_ = InlineBlob(words);
-    return sealed;
-  }
-  sealed.vector_.leaves = BlobLeaves(words);
-  sealed.vector_.bytes = words.size();
-  sealed.vector_.root = TRY(blobs->Put(words));
+  sealed.vector_ = TRY(Kept(words, blobs));
+  if (raw.memory) sealed.memory_ = TRY(Kept(*raw.memory, blobs));
   return sealed;
 }
 
@@ -155,6 +161,8 @@ std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite
   record->last_round = invite.round;
   record->context = sealed.context();
   record->contribution = sealed.vector();
+  record->pending = {};  // One that is not the one that counts is not carried on as if it were.
+  if (record->Remembers()) record->pending = {invite.attempt, sealed.memory().value_or(record->memory.content)};
   if (query.kind == "train") record->last_query = invite.query.content;
   if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
   return LedgerRow{

@@ -228,8 +228,8 @@ void QueryJson(ByteView input) {
   for (const Block& block : query->blocks) CHECK(answer->Values(block.name).front() >= 0);
   for (const Plan& plan : Plans()) {
     const Bytes model = ParameterBlob(std::vector<double>(5, 0.5));
-    const node::Inputs inputs = {{BlobRoot(model), model}};
-    const auto computed = node::ComputeQuery(plan, Patients(), *query, inputs);
+    const node::Given given{.inputs = {{BlobRoot(model), model}}};
+    const auto computed = node::ComputeQuery(plan, Patients(), *query, given);
     CHECK(Says(computed));
     if (computed) CHECK(Encode(*query, *computed, &report).has_value() && report.not_finite == 0);
   }

@@ -7,6 +7,8 @@
 
 #include "common/model/metrics.h"
 #include "common/model/parameters.h"
+#include "common/plan/strategy.h"
+#include "hospital_node/training/control.h"
 #include "hospital_node/training/design.h"
 #include "tests/data/tables.h"
 
@@ -24,7 +26,7 @@ double Sum(const std::vector<double>& v) { return std::accumulate(v.begin(), v.e
 // A model query with its model.
 struct Asked {
   Query query;
-  Inputs inputs;
+  Given inputs;
 };
 Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<double>& model,
                const Preprocessing& preprocessing) {
@@ -32,7 +34,7 @@ Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<doub
   const Digest root = BlobRoot(blob);
   return {
       kind == "train" ? TrainQuery(plan, 1, root, preprocessing, 3) : EvaluateQuery(plan, 1, root, preprocessing, 3),
-      {{root, blob}}};
+      {.inputs = {{root, blob}}}};
 }
 
 TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
@@ -86,7 +88,8 @@ TEST(TrainQuery, ContributesTheWeightedChangeOfLocalTraining) {
   const Rows rows = *SplitRows(plan, table);
   const Design design = BuildDesign(plan, table, rows.train, preprocessing);
   const Vector start = (Vector(5) << 0.5, 0, 0, 0.25, -0.5).finished();
-  const Vector trained = TrainLogistic(design.x, design.y, start, RoundOptions(plan, 1, asked.inputs.begin()->first));
+  const Vector trained =
+      TrainLogistic(design.x, design.y, start, RoundOptions(plan, 1, asked.inputs.inputs.begin()->first));
   const double weight = static_cast<double>(rows.train.size()) / 100;
   EXPECT_EQ(raw->blocks[1], std::vector<double>{weight});
   for (int j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][static_cast<std::size_t>(j)], (trained[j] - start[j]) * weight);
@@ -114,6 +117,146 @@ TEST(TrainQuery, NobodyToTrainOnGivesZeros) {
   const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
   const auto raw = *ComputeTrain(plan, SmallTable({{"a", 1, 0, 1, kNone}}), asked.query, asked.inputs);
   EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+}
+
+// The blocks of a first round of this strategy on this table, everything else as it is.
+Result<RawContribution> FirstRound(const Plan& plan, const Table& table, Given given = {},
+                                   const std::vector<double>& control = std::vector<double>(5, 0.0)) {
+  const Bytes model = ParameterBlob({0.5, 0, 0, 0.25, -0.5}), sent = ParameterBlob(control);
+  given.inputs = {{BlobRoot(model), model}, {BlobRoot(sent), sent}};
+  std::map<std::string, Digest> further;
+  if (KeepsMemory(plan)) further["control"] = BlobRoot(sent);
+  const Query query = TrainQuery(plan, 1, BlobRoot(model), MakePreprocessing(plan, {}), given.seats, further);
+  return ComputeTrain(plan, table, query, given);
+}
+
+const std::string kSteps = "local_steps = 6\nbatch_size = 1000\nlearning_rate = 0.5\nupdate_bound = 8\n";
+
+// Full batches, so that a second way to compute it is a plain loop over gradients.
+Vector ByHand(const Plan& plan, const Table& table, double mu, const Vector& correction) {
+  const Design design = BuildDesign(plan, table, SplitRows(plan, table)->train, MakePreprocessing(plan, {}));
+  const Vector start = (Vector(5) << 0.5, 0, 0, 0.25, -0.5).finished();
+  Vector w = start, gradient;
+  for (int step = 0; step < 6; ++step) {
+    LogisticLoss(design.x, design.y, w, 0, &gradient);
+    w -= 0.5 * (gradient + mu * (w - start) + correction);
+  }
+  return w - start;
+}
+
+TEST(TrainQuery, FedProxHoldsTheModelNearTheOneItReceived) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"fedprox\"\nmu = 0.75\n" + kSteps);
+  const Table table = ManyPatients(80, 1);
+  const auto raw = FirstRound(plan, table, {.seats = 3});
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const Vector expected = ByHand(plan, table, 0.75, Vector::Zero(5)), free = ByHand(plan, table, 0, Vector::Zero(5));
+  for (int j = 0; j < 5; ++j)
+    EXPECT_NEAR(raw->blocks[0][static_cast<std::size_t>(j)] / raw->blocks[1][0], expected[j], 1e-12);
+  EXPECT_LT(expected.norm(), free.norm());
+}
+
+TEST(TrainQuery, ScaffoldCorrectsItsGradientsAndRemembersTheirMean) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"scaffold\"\n" + kSteps);
+  const Table table = ManyPatients(80, 1);
+  const auto first = FirstRound(plan, table, {.seats = 3});
+  ASSERT_TRUE(first.has_value()) << first.error().what;
+  const double weight = first->blocks[1][0];
+  const Vector free = ByHand(plan, table, 0, Vector::Zero(5));
+  for (int j = 0; j < 5; ++j) {
+    const auto i = static_cast<std::size_t>(j);
+    EXPECT_NEAR(first->blocks[0][i] / weight, free[j], 1e-12) << "no correction in the first round";
+    EXPECT_NEAR(first->blocks[2][i], weight * -free[j] / (6 * 0.5), 1e-8) << "c_i is the mean gradient";
+  }
+  EXPECT_NEAR(first->blocks[3][0], weight, 1e-8) << "a newcomer";
+  // The second round: c - c_i is added, and what is summed is the change.
+  const std::vector<double> c = {0.25, -0.5, 0, 0, 0.125};
+  const auto second = FirstRound(plan, table, {.memory = *first->memory, .seats = 3}, c);
+  ASSERT_TRUE(second.has_value()) << second.error().what;
+  const Control remembered = *ReadControl(*first->memory, 5);
+  Vector correction(5);
+  for (int j = 0; j < 5; ++j) {
+    const auto i = static_cast<std::size_t>(j);
+    correction[j] = c[i] - remembered.sum[i] / remembered.weight;
+  }
+  const Vector corrected = ByHand(plan, table, 0, correction);
+  for (int j = 0; j < 5; ++j) {
+    const auto i = static_cast<std::size_t>(j);
+    EXPECT_NEAR(second->blocks[0][i] / weight, corrected[j], 1e-12);
+    const double variate = -corrected[j] / 3 - correction[j];
+    EXPECT_NEAR(remembered.sum[i] + second->blocks[2][i], weight * variate, 1e-8);
+  }
+  EXPECT_EQ(second->blocks[3][0], 0) << "as many patients as before";
+  EXPECT_EQ(*FirstRound(plan, table, {.memory = *first->memory, .seats = 3}, c)->memory, *second->memory);
+}
+
+// What rounding costs one round the next one makes good: memory and sums are the same numbers for ever.
+TEST(TrainQuery, TheMemoryIsExactlyTheSumOfWhatWasSent) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"scaffold\"\n" + kSteps);
+  Given given{.seats = 3};
+  std::vector<double> sums(5, 0.0), control(5, 0.0);
+  double weight = 0;
+  for (int round = 0; round < 20; ++round) {
+    const Table table = ManyPatients(60 + round, 1);  // Patients come and go.
+    const auto raw = *FirstRound(plan, table, given, control);
+    const Control remembered = *ReadControl(*raw.memory, 5);
+    weight += raw.blocks[3][0];
+    for (std::size_t j = 0; j < 5; ++j) sums[j] += raw.blocks[2][j];
+    EXPECT_EQ(remembered.sum, sums);
+    EXPECT_EQ(remembered.weight, weight);
+    EXPECT_NEAR(weight, raw.blocks[1][0], 1e-9);
+    given.memory = *raw.memory;
+    control[0] = 0.01 * round;
+  }
+}
+
+TEST(TrainQuery, ADivergedTrainingTakesPartWithoutWeightAndRemembersWhatItDid) {
+  const Table table = ManyPatients(80, 1);
+  for (const char* strategy : {"fedprox", "scaffold"}) {
+    Plan plan = SmallTrainPlan("", "algorithm = \"" + std::string(strategy) + "\"\n" + kSteps);
+    plan.learning_rate = 100;
+    plan.l2 = 1000;
+    plan.local_steps = 500;  // (1 - 100 * 1000)^500 is beyond any double.
+    const Given given{.memory = KeepsMemory(plan) ? Encode(Control{{1, 2, 3, 4, 5}, 0.5}) : Bytes(), .seats = 3};
+    const auto raw = FirstRound(plan, table, given);
+    ASSERT_TRUE(raw.has_value()) << raw.error().what;
+    EXPECT_EQ(raw->blocks[1], std::vector<double>{0}) << strategy;
+    if (!KeepsMemory(plan)) continue;
+    EXPECT_EQ(raw->blocks[2], std::vector<double>(5, 0.0));
+    EXPECT_EQ(raw->blocks[3], std::vector<double>{0});
+    EXPECT_EQ(*raw->memory, given.memory);
+  }
+}
+
+TEST(TrainQuery, AMemoryThatIsNotOneIsRefused) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"scaffold\"\n" + kSteps);
+  const Bytes good = Encode(Control{{1, 2, 3, 4, 5}, 0.5});
+  const Bytes longer = Encode(Control{{1, 2, 3, 4, 5, 6}, 0.5}), negative = Encode(Control{{1, 2, 3, 4, 5}, -0.5});
+  const Bytes wild = Encode(Control{{1, 2, std::nan(""), 4, 5}, 0.5});
+  const Bytes cut(good.begin(), good.end() - 1);
+  EXPECT_TRUE(FirstRound(plan, ManyPatients(80, 1), {.memory = good, .seats = 3}).has_value());
+  for (const Bytes& memory : {longer, negative, wild, cut}) {
+    const auto refused = FirstRound(plan, ManyPatients(80, 1), {.memory = memory, .seats = 3});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::kCorrupt);
+    EXPECT_NE(refused.error().what.find("this hospital's memory"), std::string::npos);
+  }
+}
+
+TEST(TrainQuery, InACycleOnlyTheHospitalWhoseTurnItIsGivesItsModel) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"cyclic\"\n" + kSteps);
+  const Table table = ManyPatients(80, 1);
+  const std::uint32_t turn = TurnOf(plan.seed, 1, 3);
+  for (std::uint32_t seat = 0; seat < 3; ++seat) {
+    const auto raw = FirstRound(plan, table, {.seat = seat, .seats = 3});
+    ASSERT_TRUE(raw.has_value()) << raw.error().what;
+    EXPECT_EQ(raw->blocks[1][0] > 0, seat == turn);
+    EXPECT_EQ(Sum(raw->blocks[0]) != 0, seat == turn);
+  }
+  const Bytes model = ParameterBlob({0.5, 0, 0, 0.25, -0.5});
+  const Query query = TrainQuery(plan, 1, BlobRoot(model), MakePreprocessing(plan, {}), 3);
+  const auto refused = ComputeTrain(plan, table, query, {.inputs = {{BlobRoot(model), model}}, .seats = 4});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kProtocol);
 }
 
 TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
@@ -151,7 +294,7 @@ TEST(Queries, AModelThatIsAbsentChangedOrOfAnotherSizeIsRefused) {
   const Table table = ManyPatients(50, 1);
   Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
   EXPECT_FALSE(ComputeQuery(plan, table, asked.query, {}).has_value());
-  asked.inputs.begin()->second[0] ^= 1;
+  asked.inputs.inputs.begin()->second[0] ^= 1;
   EXPECT_FALSE(ComputeQuery(plan, table, asked.query, asked.inputs).has_value());
   const Asked longer = AskModel(plan, "train", std::vector<double>(6, 0.0), MakePreprocessing(plan, {}));
   const auto refused = ComputeQuery(plan, table, longer.query, longer.inputs);

@@ -1,0 +1,34 @@
+// A hospital's memory in SCAFFOLD: its control variate c_i, as the sums so far have counted it.
+#pragma once
+
+#include "common/model/logistic.h"
+#include "common/plan/plan.h"
+
+namespace consilium::node {
+
+// What goes into a round's sum; on the grids of the query's blocks, so that encoding rounds nothing any more.
+struct ControlChange {
+  std::vector<double> sum;
+  double weight = 0;
+};
+
+// w_i c_i and w_i exactly as they are in the coordinator's sums: what rounding cost one round the next one makes good,
+// so that the sums never drift from what the hospitals hold.
+struct Control {
+  std::vector<double> sum;  // One a parameter.
+  double weight = 0;        // 0: never counted, c_i = 0.
+
+  [[nodiscard]] std::vector<double> Variate() const;          // c_i
+  [[nodiscard]] Vector Correction(const Vector& mean) const;  // c - c_i
+  // After `steps` steps of plain SGD from `start` to `trained`: moves to the new c_i under the weight, clipped to the
+  // plan's bound, and gives the change. Nothing moves when nothing was trained or `trained` is not finite.
+  ControlChange Move(const Plan& plan, const Query& query, std::uint64_t steps, const Vector& mean, const Vector& start,
+                     const Vector& trained, double weight);
+};
+
+// The memory's bytes: doubles, little-endian: the weight, then the sum.
+Bytes Encode(const Control& control);
+// An empty memory is a control that was never counted. kCorrupt when it is not one of so many parameters.
+Result<Control> ReadControl(ByteView memory, Eigen::Index parameters);
+
+}  // namespace consilium::node
