@@ -34,7 +34,6 @@ struct LoadedData {
 
 namespace {
 
-constexpr std::size_t kCachedDataSets = 8;
 constexpr std::size_t kListedProblems = 10;
 constexpr std::size_t kFewPatients = 10;
 
@@ -281,7 +280,7 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
   }
   fresh->table = TRY(ReadTable(spec.folder, fresh->schema, {.excluded = &spec.excluded}));
   const std::lock_guard lock(mutex_);
-  if (cache_.size() >= kCachedDataSets) cache_.clear();
+  if (cache_.size() >= cached_) cache_.clear();
   cache_[key] = fresh;
   return fresh;
 }

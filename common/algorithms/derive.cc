@@ -10,7 +10,7 @@
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kMostHospitals = 4096;
+constexpr std::uint32_t kMostHospitals = 1 << 14;
 
 Query Start(const char* kind, Ring ring, Value params) {
   Query query;

@@ -249,7 +249,7 @@ bool Federation::CoordinatorAnswers() {
   const std::string token = ReadText(coordinator::AdminTokenFile(coordinator()));
   const auto endpoints = coordinator::ReadEndpoints(coordinator());
   if (!endpoints) return false;
-  auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
   if (!api || !api->Get("/v1/status")) return false;
   api_.emplace(std::move(*api));
   return true;

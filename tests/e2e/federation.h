@@ -106,7 +106,7 @@ class Federation {
   std::filesystem::path root_;
   std::optional<Process> coordinator_process_;
   std::map<int, Process> node_processes_;
-  std::optional<cli::Api> api_;
+  std::optional<cli::HttpApi> api_;
 };
 
 // True as soon as `done` is, false when `limit` passes first.
