@@ -144,8 +144,7 @@ class Demo {
 
   Status ComparePooled(const LocalFederation& federation, const Cohort& cohort, const Plan& plan,
                        const std::string& study, DemoFigures* figures) {
-    const auto database =
-        TRY(Database::Open(federation.NodeDirectory(cohort.hospitals.front().name) / "database"));
+    const auto database = TRY(Database::Open(federation.NodeDirectory(cohort.hospitals.front().name) / "database"));
     const Stored stored = TRY(database->Load());
     const Query query = TRY(LastTrainQuery(stored, study));
     const Bytes model = TRY(ReadFile(figures->files.model, kMaxModel));

@@ -55,11 +55,11 @@ std::string DemoTable(const DemoFigures& figures) {
                     fmt::format("{:.3f}", federated / compared), fmt::format("{:.3f}", pooled / compared)});
   }
   const Value& evaluation = figures.study["results"]["evaluation"];
-  std::string out =
-      fmt::format("AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone "
-                  "(local), by the\n"
-                  "federation (federated), and on all patients in one place, which only a {} can do (pooled):\n\n{}",
-                  figures.what, FormatTable(rows));
+  std::string out = fmt::format(
+      "AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone "
+      "(local), by the\n"
+      "federation (federated), and on all patients in one place, which only a {} can do (pooled):\n\n{}",
+      figures.what, FormatTable(rows));
   if (compared < static_cast<int>(figures.hospitals.size()))
     out += "(not defined: the patients held out there are of one class only.)\n";
   out += fmt::format(
@@ -67,9 +67,10 @@ std::string DemoTable(const DemoFigures& figures) {
       "over all\n"
       "held-out patients together is {}.\n",
       better, compared, AurocText(evaluation));
-  out += fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole {} took {:.1f} s.\n",
-                     figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
-                     RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.what, figures.seconds);
+  out +=
+      fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole {} took {:.1f} s.\n",
+                  figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
+                  RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.what, figures.seconds);
   return out;
 }
 

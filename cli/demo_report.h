@@ -1,4 +1,5 @@
-// What a demo or a simulation shows at its end: the table of local, federated and pooled figures, and the same as JSON (cli.md).
+// What a demo or a simulation shows at its end: the table of local, federated and pooled figures, and the same as JSON
+// (cli.md).
 #pragma once
 
 #include <string>
@@ -15,7 +16,7 @@ struct DemoFigures {
   Value pooled;            // PooledResults.
   std::vector<std::string> hospitals;
   Files files;
-  double seconds = 0;  // All of it.
+  double seconds = 0;         // All of it.
   std::string what = "demo";  // Or "simulation".
 };
 

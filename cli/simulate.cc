@@ -37,8 +37,7 @@ class Simulate {
                               Warning(plan_), hospitals.size()));
     workbench_ = std::make_unique<node::FileWorkbench>(hospitals.size());
     const unsigned cores = std::max(std::thread::hardware_concurrency(), 1U);
-    federation_ =
-        TRY(Simulation::Found(hospitals, workbench_.get(), options_.workers == 0 ? cores : options_.workers));
+    federation_ = TRY(Simulation::Found(hospitals, workbench_.get(), options_.workers == 0 ? cores : options_.workers));
     if (plan_.minimum_hospitals > hospitals.size())
       return std::unexpected(AtPlan(options_.plan, {Code::kInvalid, TooFewMembers(plan_, hospitals.size())}));
     const Submitted submitted = TRY(Submit(federation_->coordinator(), plan_));

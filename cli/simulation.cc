@@ -126,8 +126,8 @@ Status Simulation::Start(const std::vector<SimulatedHospital>& hospitals) {
   for (std::size_t i = 0; i < hospitals.size(); ++i) TRY(StartHospital(i, std::move(identities[i]), chain));
   for (std::size_t i = 0; i < hospitals.size(); ++i) {
     const node::DataSetSpec& data = hospitals[i].data;
-    auto added = hospital(i).Post(
-        "/v1/datasets", Value().Set("name", data.name).Set("folder", data.folder).Set("schema", data.schema));
+    auto added = hospital(i).Post("/v1/datasets",
+                                  Value().Set("name", data.name).Set("folder", data.folder).Set("schema", data.schema));
     if (!added) return Fail(added.error().code, fmt::format("at {}: {}", hospitals[i].name, added.error().what));
   }
   return {};
@@ -154,9 +154,9 @@ SignedRoster Simulation::Members(const RosterChain& chain, const std::vector<Ide
     member.identity = identities[i].verify_key();
     member.transport = processes_[i + 1]->key;
     member.officers = {IdentityKey::Generate().verify_key()};
-    memberships.push_back(SignMembership(MembershipBytes(next.federation, member.name, member.identity,
-                                                         member.transport, member.officers.front()),
-                                         identities[i]));
+    memberships.push_back(SignMembership(
+        MembershipBytes(next.federation, member.name, member.identity, member.transport, member.officers.front()),
+        identities[i]));
     next.members.push_back(std::move(member));
   }
   SignedRoster out{Canonical(next), {}};
@@ -216,9 +216,11 @@ Result<Stored> Simulation::StateOf(std::size_t hospital) const { return processe
 
 Status Simulation::ApproveAll(const std::string& study) {
   for (std::size_t i = 0; i + 1 < processes_.size(); ++i) {
-    const std::string path = "/v1/plans/" + study;
-    TRY(RunUntil([&] { return hospital(i).Get(path).has_value(); }));
-    auto approved = hospital(i).Post(path + "/approve", Value().Set("officer", "simulation"));
+    TRY(RunUntil([&] {
+      const auto plans = hospital(i).Get("/v1/plans");
+      return !plans || !plans.value()["plans"].AsArray().empty();
+    }));
+    auto approved = hospital(i).Post("/v1/plans/" + study + "/approve", Value().Set("officer", "simulation"));
     if (!approved)
       return Fail(approved.error().code, fmt::format("at {}: {}", processes_[i + 1]->name, approved.error().what));
   }

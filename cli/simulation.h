@@ -13,7 +13,7 @@
 #include "cli/session.h"
 #include "common/roster/roster.h"
 #include "common/storage/memory.h"
-#include "common/turn/workers.h"
+#include "common/transport/workers.h"
 #include "hospital_node/data/workbench.h"
 
 namespace consilium::cli {

@@ -19,7 +19,7 @@ namespace consilium::node {
 
 inline constexpr int kMissedHeartbeats = 3;
 inline constexpr std::size_t kMaxStudies = kMaxStudyMarks;
-inline constexpr std::size_t kMaxWaiting = 64;  // Messages kept back for what they need.
+inline constexpr std::size_t kMaxWaiting = 64;                     // Messages kept back for what they need.
 inline constexpr std::uint64_t kMaxControlBlob = kMaxRosterBytes;  // Rosters, plans, queries too large to ride inline.
 
 struct DataSet {

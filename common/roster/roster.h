@@ -58,7 +58,7 @@ struct SignedRoster {
   [[nodiscard]] Digest hash() const { return Blake2b(roster); }
 };
 inline constexpr std::size_t kMaxRosterBytes = std::size_t{8} << 20;  // Signed: more than 10,000 hospitals.
-Bytes Encode(const SignedRoster& signed_roster);  // Canonical JSON; at most kMaxRosterBytes.
+Bytes Encode(const SignedRoster& signed_roster);                      // Canonical JSON; at most kMaxRosterBytes.
 Result<SignedRoster> ParseSignedRoster(ByteView bytes);
 RosterSignature SignRoster(ByteView roster, const IdentityKey& key);
 

@@ -14,8 +14,8 @@ Status MemoryStorage::Commit(const std::vector<consilium::Write>& writes) {
     if (append == nullptr) continue;
     ChainHead& head = heads[append->name];
     if (!(head == append->before)) {
-      return Fail(Code::kCorrupt, fmt::format("chain {} is at row {}, not at {}", append->name, head.seq,
-                                              append->before.seq));
+      return Fail(Code::kCorrupt,
+                  fmt::format("chain {} is at row {}, not at {}", append->name, head.seq, append->before.seq));
     }
     head = ChainNext(head, append->row);
   }

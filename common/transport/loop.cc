@@ -13,8 +13,8 @@
 #include "common/base/log.h"
 #include "common/base/supervisor.h"
 #include "common/transport/socket.h"
+#include "common/transport/workers.h"
 #include "common/turn/reply.h"
-#include "common/turn/workers.h"
 
 namespace consilium {
 namespace {

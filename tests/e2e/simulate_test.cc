@@ -50,13 +50,17 @@ TEST(Simulate, DescribesTheHospitalsTogether) {
 
 TEST(Simulate, SaysWhatIsWrongWithItsInput) {
   Federation federation;
-  const fs::path data = federation.root() / "data", plan = federation.WritePlan(PlanText({.rounds = 1}));
+  const fs::path data = federation.root() / "changed", plan = federation.WritePlan(PlanText({.rounds = 1}));
+  fs::copy(federation.root() / "data", data, fs::copy_options::recursive);  // Others read those.
   const auto simulate = [&](const fs::path& plan_file, const fs::path& folder, const std::string& out) {
     return federation.Cli({"simulate", plan_file, "--data", folder, "--out", federation.root() / out});
   };
   ProgramOutput said = simulate(plan, federation.root() / "nowhere", "a");
   EXPECT_EQ(said.status, 5) << said.err;
-  said = simulate(federation.WritePlan(PlanText({.minimum_hospitals = 4})), data, "b");
+  std::string four = PlanText({.minimum_hospitals = 3});
+  const std::string three = "minimum_hospitals = 3";
+  four.replace(four.find(three), three.size(), "minimum_hospitals = 4");
+  said = simulate(federation.WritePlan(four), data, "b");
   EXPECT_EQ(said.status, 2);
   EXPECT_NE(said.err.find("minimum_hospitals is 4, and the federation has 3"), std::string::npos) << said.err;
 

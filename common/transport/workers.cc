@@ -1,4 +1,4 @@
-#include "common/turn/workers.h"
+#include "common/transport/workers.h"
 
 #include <utility>
 
