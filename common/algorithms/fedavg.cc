@@ -54,10 +54,9 @@ Value ShareOf(double part, double whole) { return whole > 0 ? Number(part / whol
 
 class FedAvg : public Algorithm {
  public:
-  explicit FedAvg(const Plan& plan)
-      : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignSources(plan).size())) {
+  explicit FedAvg(const Plan& plan) : plan_(plan), stops_(Itinerary(plan)), layout_(LayoutOf(ModelOf(plan))) {
     state_.results = Value().Set("rounds", Value::Array{}).Set("evaluations", Value::Array{});
-    state_.vectors["global"].assign(SizeOf(layout_), 0.0);
+    state_.vectors["global"] = InitialParameters(ModelOf(plan), plan.seed);
     if (stops_.front().kind != Kind::kMoments) SetPreprocessing(MakePreprocessing(plan_, {}));
   }
 
@@ -127,7 +126,8 @@ class FedAvg : public Algorithm {
     Value columns{Value::Array{}}, layout{Value::Array{}};
     for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
     for (const Tensor& tensor : layout_)
-      layout.Push(Value().Set("name", tensor.name).Set("shape", Value(Value::Array{tensor.shape.front()})));
+      layout.Push(
+          Value().Set("name", tensor.name).Set("shape", Value(Value::Array(tensor.shape.begin(), tensor.shape.end()))));
     const std::map<std::string, std::string> metadata = {
         {"plan", plan_.id().Hex()},
         {"name", plan_.name},

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "common/algorithms/derive.h"
-#include "common/model/logistic.h"
 #include "common/privacy/encode.h"
 #include "hospital_node/training/split.h"
 
@@ -20,10 +19,10 @@ Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, co
 Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
 
 // The model that a query names, checked against its root and layout.
-Result<Vector> ModelFrom(const Plan& plan, const ModelRequest& request, const Inputs& inputs);
+Result<std::vector<double>> ModelFrom(const Plan& plan, const ModelRequest& request, const Inputs& inputs);
 // With standardize = "site" the hospital's own scale, else the query's.
 Preprocessing LocalPreprocessing(const Plan& plan, const Table& table, const Rows& rows, const ModelRequest& request);
-// The local options of one round; the order of rows depends on seed, round and model, never on the attempt.
-SgdOptions RoundOptions(const Plan& plan, std::uint32_t round, const Digest& model);
+// The local training of one round; the order of rows depends on seed, round and model, never on the attempt.
+Recipe RoundRecipe(const Plan& plan, std::uint32_t round, const Digest& model);
 
 }  // namespace consilium::node

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "common/algorithms/algorithm.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/privacy/encode.h"
 #include "common/wire/records.h"
 #include "hospital_node/data/csv.h"
@@ -204,7 +204,7 @@ void Safetensors(ByteView input) {
     CHECK(again.has_value() && again->layout == model->layout && again->parameters == model->parameters);
     CHECK(again->metadata == model->metadata);
   }
-  const Layout layout = LogisticLayout(3);
+  const Layout layout = LayoutOf({.inputs = 3});
   if (const auto blob = ParseParameterBlob(input, layout)) CHECK(std::ranges::equal(ParameterBlob(*blob), input));
 }
 

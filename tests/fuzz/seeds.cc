@@ -3,7 +3,7 @@
 
 #include "common/algorithms/algorithm.h"
 #include "common/base/files.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/turn/reply.h"
 #include "common/wire/records.h"
 #include "tests/fuzz/world.h"
@@ -111,7 +111,7 @@ void Others(const Writer& writer) {
   writer.Put("token", "line", Text(line.view()));
   const Bytes payload = *FromBase64(Text(line.view()).substr(11));
   writer.Put("token", "payload", ByteView(payload).first(payload.size() - 4));
-  writer.Put("safetensors", "logistic", WriteSafetensors(LogisticLayout(3), {1, 2, 3, 4}, {{"rounds", "3"}}));
+  writer.Put("safetensors", "logistic", WriteSafetensors(LayoutOf({.inputs = 3}), {1, 2, 3, 4}, {{"rounds", "3"}}));
   writer.Put("safetensors", "blob", ParameterBlob({1, 2, 3, 4}));
   for (std::uint8_t plan = 0; plan < 4; ++plan) {
     for (std::uint8_t style = 0; style < 4; ++style) {

@@ -5,8 +5,8 @@
 
 #include <numeric>
 
+#include "common/model/fit.h"
 #include "common/model/metrics.h"
-#include "common/model/parameters.h"
 #include "hospital_node/training/design.h"
 #include "tests/data/tables.h"
 
@@ -85,11 +85,12 @@ TEST(TrainQuery, ContributesTheWeightedChangeOfLocalTraining) {
 
   const Rows rows = *SplitRows(plan, table);
   const Design design = BuildDesign(plan, table, rows.train, preprocessing);
-  const Vector start = (Vector(5) << 0.5, 0, 0, 0.25, -0.5).finished();
-  const Vector trained = TrainLogistic(design.x, design.y, start, RoundOptions(plan, 1, asked.inputs.begin()->first));
+  const std::vector<double> start = {0.5, 0, 0, 0.25, -0.5};
+  const std::vector<double> trained =
+      *Fit(RoundRecipe(plan, 1, asked.inputs.begin()->first), design.x, design.Targets(), start);
   const double weight = static_cast<double>(rows.train.size()) / 100;
   EXPECT_EQ(raw->blocks[1], std::vector<double>{weight});
-  for (int j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][static_cast<std::size_t>(j)], (trained[j] - start[j]) * weight);
+  for (std::size_t j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][j], (trained[j] - start[j]) * weight);
   EXPECT_NE(trained, start);
   EXPECT_EQ(ComputeTrain(plan, table, asked.query, asked.inputs)->blocks, raw->blocks)
       << "a repeated attempt computes the same bytes";
@@ -109,6 +110,17 @@ TEST(TrainQuery, WeighsPatientsAndCapsThem) {
   EXPECT_LT(weight, 0.6) << "60 patients, however many rows";
 }
 
+TEST(TrainQuery, DivergenceGivesZeros) {
+  Plan plan = SmallTrainPlan();
+  plan.learning_rate = 100;
+  plan.l2 = 1000;
+  plan.local_epochs = 0;
+  plan.local_steps = 1000;
+  const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
+  const auto raw = *ComputeTrain(plan, ManyPatients(80, 1), asked.query, asked.inputs);
+  EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+}
+
 TEST(TrainQuery, NobodyToTrainOnGivesZeros) {
   const Plan plan = SmallTrainPlan();
   const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
@@ -125,7 +137,7 @@ TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
   ASSERT_TRUE(raw.has_value()) << raw.error().what;
   const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
   const BinaryMetrics exact =
-      Evaluate(PredictLogistic(test.x, (Vector(5) << 1, 0.25, 0, 1.5, 0.125).finished()), test.y);
+      Evaluate(Predict(RoundRecipe(plan, 1, {}), test.x, {1, 0.25, 0, 1.5, 0.125}).col(0), test.y);
   const auto rows = static_cast<double>(exact.rows);
   EXPECT_EQ(raw->blocks[0][0], 1);
   EXPECT_EQ(raw->blocks[1][0], rows);
