@@ -87,6 +87,9 @@ std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& c
     const Roster* roster = context_.roster->Find(record_.verdicts.at(number).roster);
     return roster == nullptr ? 0 : roster->members.size();
   };
+  const bool all =
+      std::ranges::all_of(candidates, [&](std::uint32_t number) { return pinned(number) >= candidates.back(); });
+  if (all) return candidates;  // As nearly always; what follows looks at every pair.
   std::vector<std::uint32_t> best;
   for (const std::uint32_t highest : candidates) {
     std::vector<std::uint32_t> company;

@@ -11,8 +11,8 @@
 #include "common/algorithms/derive.h"
 #include "common/base/log.h"
 #include "common/crypto/hash.h"
+#include "common/model/fit.h"
 #include "common/model/metrics.h"
-#include "common/model/parameters.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/design.h"
 
@@ -34,7 +34,6 @@ struct LoadedData {
 
 namespace {
 
-constexpr std::size_t kCachedDataSets = 8;
 constexpr std::size_t kListedProblems = 10;
 constexpr std::size_t kFewPatients = 10;
 
@@ -181,8 +180,8 @@ Value MetricsValue(const Vector& scores, const Vector& labels) {
       .Set("log_loss", share(m.log_loss));
 }
 
-Value MetricsOf(const Design& test, const Vector& model) {
-  return MetricsValue(PredictLogistic(test.x, model), test.y);
+Value MetricsOf(const Plan& plan, const Design& test, const std::vector<double>& model) {
+  return MetricsValue(Predict(RoundRecipe(plan, 0, {}), test.x, model).col(0), test.y);
 }
 
 Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
@@ -190,26 +189,27 @@ Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Prep
           BuildDesign(plan, table, rows.test, preprocessing)};
 }
 
-// As much optimisation as the whole study, in one place.
-Vector TrainAlone(const Plan& plan, const Design& train) {
-  SgdOptions options = RoundOptions(plan, 0, {});
-  options.mu = 0;  // Near nobody.
-  options.epochs *= plan.rounds;
-  options.steps *= plan.rounds;
-  return TrainLogistic(train.x, train.y, Vector::Zero(train.x.cols() + 1), options);
+// As much optimisation as the whole study, in one place. nullopt when it diverges.
+std::optional<std::vector<double>> TrainAlone(const Plan& plan, const Design& train) {
+  Recipe recipe = RoundRecipe(plan, 0, {});
+  recipe.training.epochs *= plan.rounds;
+  recipe.training.steps *= plan.rounds;
+  const std::vector<double> start = InitialParameters(recipe.model, plan.seed);
+  auto trained = Fit(recipe, train.x, train.Targets(), start);
+  if (!trained) return std::nullopt;
+  return std::move(*trained);
 }
 
-Result<Vector> FinalModel(const Plan& plan, ByteView model) {
-  const Layout layout = LogisticLayout(DesignSources(plan).size());
-  std::vector<double> parameters;
-  if (model.size() == SizeOf(layout) * 4) {
-    parameters = TRY(ParseParameterBlob(model, layout));
-  } else {
-    ModelFile file = TRY(ReadSafetensors(model));
-    if (file.layout != layout) return Fail(Code::kInvalid, "the model's layout is not the plan's");
-    parameters = std::move(file.parameters);
-  }
-  return Vector(Eigen::Map<const Vector>(parameters.data(), static_cast<Eigen::Index>(parameters.size())));
+Value MetricsOf(const Plan& plan, const Design& test, const std::optional<std::vector<double>>& model) {
+  return model ? MetricsOf(plan, test, *model) : Value();
+}
+
+Result<std::vector<double>> FinalModel(const Plan& plan, ByteView model) {
+  const Layout layout = LayoutOf(ModelOf(plan));
+  if (model.size() == SizeOf(layout) * 4) return ParseParameterBlob(model, layout);
+  ModelFile file = TRY(ReadSafetensors(model));
+  if (file.layout != layout) return Fail(Code::kInvalid, "the model's layout is not the plan's");
+  return std::move(file.parameters);
 }
 
 // From the last query, else from the model file, else what the plan alone fixes.
@@ -282,7 +282,7 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
   }
   fresh->table = TRY(ReadTable(spec.folder, fresh->schema, {.excluded = &spec.excluded}));
   const std::lock_guard lock(mutex_);
-  if (cache_.size() >= kCachedDataSets) cache_.clear();
+  if (cache_.size() >= cached_) cache_.clear();
   cache_[key] = fresh;
   return fresh;
 }
@@ -356,12 +356,13 @@ Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spe
     const Rows rows = TRY(SplitRows(plan, table));
     Value out = SiteCounts(table, rows);
     const Site alone = MakeSite(plan, table, rows, OwnPreprocessing(plan, table, rows.train));
-    out.Set("local", MetricsOf(alone.test, TrainAlone(plan, alone.train)));
+    out.Set("local", MetricsOf(plan, alone.test, TrainAlone(plan, alone.train)));
     out.Set("federated", Value());
     if (const auto preprocessing = FinalPreprocessing(plan, last_query, model)) {
-      const Vector federated = TRY(FinalModel(plan, model));
-      out.Set("federated",
-              MetricsOf(BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
+      const std::vector<double> federated = TRY(FinalModel(plan, model));
+      out.Set(
+          "federated",
+          MetricsOf(plan, BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
     }
     return out;
   });
@@ -375,7 +376,7 @@ Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& sp
     const auto preprocessing = FinalPreprocessing(plan, last_query, model);
     if (!preprocessing)
       return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
-    const Vector federated = TRY(FinalModel(plan, model));
+    const std::vector<double> federated = TRY(FinalModel(plan, model));
     std::vector<Site> sites;
     Design train, test;
     for (const DataSetSpec& spec : specs) {
@@ -383,16 +384,16 @@ Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& sp
       Extend(sites.back().train, &train);
       Extend(sites.back().test, &test);
     }
-    const Vector pooled = TrainAlone(plan, train);
+    const std::optional<std::vector<double>> pooled = TrainAlone(plan, train);
     Value hospitals{Value::Array{}};
     for (std::size_t i = 0; i < sites.size(); ++i) {
       hospitals.Push(Value()
                          .Set("name", specs[i].name)
                          .Set("patients", sites[i].patients)
-                         .Set("pooled", MetricsOf(sites[i].test, pooled))
-                         .Set("federated", MetricsOf(sites[i].test, federated)));
+                         .Set("pooled", MetricsOf(plan, sites[i].test, pooled))
+                         .Set("federated", MetricsOf(plan, sites[i].test, federated)));
     }
-    Value all = Value().Set("pooled", MetricsOf(test, pooled)).Set("federated", MetricsOf(test, federated));
+    Value all = Value().Set("pooled", MetricsOf(plan, test, pooled)).Set("federated", MetricsOf(plan, test, federated));
     return Value().Set("hospitals", std::move(hospitals)).Set("all", std::move(all));
   });
 }

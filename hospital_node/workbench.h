@@ -15,6 +15,8 @@ struct LoadedData;
 
 class FileWorkbench : public Workbench {
  public:
+  // Keeps the last `cached` data sets in memory.
+  explicit FileWorkbench(std::size_t cached = 8) : cached_(cached) {}
   [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
@@ -31,6 +33,7 @@ class FileWorkbench : public Workbench {
   Result<Loaded> Load(const DataSetSpec& spec) const;
   Result<Loaded> LoadFor(const Plan& plan, const DataSetSpec& spec) const;
 
+  const std::size_t cached_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Loaded> cache_;
 };

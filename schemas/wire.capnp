@@ -194,7 +194,7 @@ struct Roster {
   # C -> N, after Welcome and whenever the roster grows: versions that N lacks, in order; more than 16 take several messages.
   # N checks every signature and the chain from roster 0, whose hash its token named.
   first @0 :UInt64;                   # The number of the first one.
-  rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 1 MiB.
+  rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 8 MiB.
 }
 
 struct RosterDraft {

@@ -12,7 +12,7 @@
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kMostHospitals = 4096;
+constexpr std::uint32_t kMostHospitals = 1 << 14;
 
 Query Start(const char* kind, Ring ring, Value params) {
   Query query;
@@ -104,6 +104,10 @@ std::uint32_t SeatsOf(const Query& query) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seats, 1, kMostHospitals));
 }
 
+ModelSpec ModelOf(const Plan& plan) {
+  return {.kind = ModelSpec::Kind::kLogistic, .inputs = static_cast<std::uint32_t>(DesignSources(plan).size())};
+}
+
 DescribeRequest DescribeRequestOf(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return {plan.describe_columns, plan.describe_bins, false};
   DescribeRequest out{MomentColumns(plan), 0, true};
@@ -146,7 +150,7 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
       .Set("l2", Number(plan.l2))
       .Set("weight_cap", plan.weight_cap);
   Query query = Start("train", Ring::kU32, std::move(params));
-  query.Append("delta", DesignSources(plan).size() + 1, Role::kDelta, plan.update_bound, hospitals);
+  query.Append("delta", SizeOf(LayoutOf(ModelOf(plan))), Role::kDelta, plan.update_bound, hospitals);
   query.Append("weight", 1, Role::kWeight, 1, hospitals);
   MakeStrategy(plan)->Ask(round, hospitals, &query);
   query.Finish();

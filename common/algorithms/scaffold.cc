@@ -22,7 +22,7 @@ namespace {
 class Scaffold : public Strategy {
  public:
   explicit Scaffold(const Plan& plan)
-      : parameters_(DesignSources(plan).size() + 1), rate_(plan.server_learning_rate), bound_(ControlBound(plan)) {}
+      : parameters_(SizeOf(LayoutOf(ModelOf(plan)))), rate_(plan.server_learning_rate), bound_(ControlBound(plan)) {}
 
   [[nodiscard]] std::map<std::string, std::size_t> Keeps(std::size_t parameters) const override {
     return {{"control", parameters}, {"control_sum", parameters}, {"control_weight", 1}};

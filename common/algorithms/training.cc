@@ -56,15 +56,17 @@ class Training : public Algorithm {
         strategy_(MakeStrategy(plan)),
         stopping_(plan_),
         stops_(Itinerary(plan)),
-        layout_(LogisticLayout(DesignSources(plan).size())) {
+        layout_(LayoutOf(ModelOf(plan))) {
     state_.results = Value().Set("rounds", Value::Array{}).Set("evaluations", Value::Array{});
     for (const auto& [name, length] : Lengths()) state_.vectors[name].assign(length, 0.0);
+    state_.vectors["global"] = InitialParameters(ModelOf(plan), plan.seed);
     if (stops_.front().kind != Kind::kMoments) SetPreprocessing(MakePreprocessing(plan_, {}));
   }
 
   Status Restore(const AlgorithmState& state) {
     const bool ready = state.step > 0 || stops_.front().kind != Kind::kMoments;
-    const std::size_t columns = ready ? layout_.front().size() : 0, scaled = plan_.standardize == "site" ? 0 : columns;
+    const std::size_t columns = ready ? DesignSources(plan_).size() : 0,
+                      scaled = plan_.standardize == "site" ? 0 : columns;
     std::map<std::string, std::size_t> expected = Lengths();
     expected.insert({{"impute", columns}, {"mean", scaled}, {"sd", scaled}});
     if (plan_.restore_best && EarlyStopping::BestRound(state.results) > 0) expected["best"] = expected["global"];
@@ -138,7 +140,8 @@ class Training : public Algorithm {
     Value columns{Value::Array{}}, layout{Value::Array{}};
     for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
     for (const Tensor& tensor : layout_)
-      layout.Push(Value().Set("name", tensor.name).Set("shape", Value(Value::Array{tensor.shape.front()})));
+      layout.Push(
+          Value().Set("name", tensor.name).Set("shape", Value(Value::Array(tensor.shape.begin(), tensor.shape.end()))));
     const std::map<std::string, std::string> metadata = {
         {"plan", plan_.id().Hex()},
         {"name", plan_.name},

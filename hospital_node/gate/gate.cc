@@ -6,6 +6,7 @@
 
 #include "common/algorithms/derive.h"
 #include "common/base/twin.h"
+#include "common/plan/strategy.h"
 
 namespace consilium::node {
 namespace {
@@ -75,6 +76,8 @@ Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
   if (!Contains(KindsOf(plan), query.kind) || query.release != ReleaseTo::kSum) return Reason::kQueryNotDerived;
   for (const Block& block : query.blocks) {
     if (block.role == Role::kDelta && block.bound > plan.update_bound) return Reason::kQueryNotDerived;
+    const bool control = KeepsMemory(plan) && block.bound <= 2 * ControlBound(plan);  // SCAFFOLD's alone.
+    if (query.kind == "train" && block.role == Role::kStatistic && !control) return Reason::kQueryNotDerived;
     if (block.sigma != 0) return Reason::kQueryNotDerived;  // Mode none adds no noise.
   }
   return InputsGiven(*invitation.invite, query) ? Reason::kNone : Reason::kQueryNotDerived;

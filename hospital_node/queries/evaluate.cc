@@ -1,6 +1,7 @@
 // evaluate: sums and score histograms of the model on the hospital's test rows.
 #include <algorithm>
 
+#include "common/model/fit.h"
 #include "common/model/metrics.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/design.h"
@@ -17,7 +18,7 @@ std::size_t BinOf(double probability) {
 
 Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Given& given) {
   const ModelRequest request = TRY(ReadEvaluateQuery(plan, query));
-  const Vector model = TRY(ParametersFrom(plan, request.model, given));
+  const std::vector<double> model = TRY(ParametersFrom(plan, request.model, given));
   const Rows rows = TRY(SplitRows(plan, table));
   std::vector<double> positive(kScoreBins, 0.0), negative(kScoreBins, 0.0);
   double positives = 0, correct = 0;
@@ -25,7 +26,7 @@ Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, co
   const bool shown = PatientsIn(table, rows.test) >= plan.minimum_patients;
   if (shown) {
     const Design design = BuildDesign(plan, table, rows.test, LocalPreprocessing(plan, table, rows, request));
-    const Vector scores = PredictLogistic(design.x, model);
+    const Vector scores = Predict(RoundRecipe(plan, request.round, request.model), design.x, model).col(0);
     for (Eigen::Index i = 0; i < scores.size(); ++i) {
       const bool is_positive = design.y[i] > 0.5;
       const double miss = scores[i] - design.y[i];

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "common/algorithms/derive.h"
-#include "common/model/logistic.h"
 #include "common/privacy/encode.h"
 #include "hospital_node/data/workbench.h"
 #include "hospital_node/training/split.h"
@@ -17,10 +16,10 @@ Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, co
 Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Given& given);
 
 // Parameters that a query names, a model's or others of its layout, checked against root and layout.
-Result<Vector> ParametersFrom(const Plan& plan, const Digest& root, const Given& given);
+Result<std::vector<double>> ParametersFrom(const Plan& plan, const Digest& root, const Given& given);
 // With standardize = "site" the hospital's own scale, else the query's.
 Preprocessing LocalPreprocessing(const Plan& plan, const Table& table, const Rows& rows, const ModelRequest& request);
-// The local options of one round; the order of rows depends on seed, round and model, never on the attempt.
-SgdOptions RoundOptions(const Plan& plan, std::uint32_t round, const Digest& model);
+// The local training of one round; the order of rows depends on seed, round and model, never on the attempt.
+Recipe RoundRecipe(const Plan& plan, std::uint32_t round, const Digest& model);
 
 }  // namespace consilium::node

@@ -1,10 +1,10 @@
-// train: one round of local SGD; the change of the model times the hospital's weight, and the weight. A hospital whose
-// training gives no finite model takes part with weight 0.
+// train: one round of local training; the change of the model times the hospital's weight, and the weight. Where
+// training diverges, both are 0.
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "common/model/parameters.h"
+#include "common/model/fit.h"
 #include "common/plan/strategy.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/control.h"
@@ -13,25 +13,9 @@
 namespace consilium::node {
 namespace {
 
-struct LocalRound {
-  Vector start, trained;
-  SgdOptions options;
-  double weight = 0;
-};
-
 double WeightOf(const Plan& plan, const Table& table, const Rows& rows) {
   const auto patients = static_cast<double>(PatientsIn(table, rows.train)), cap = static_cast<double>(plan.weight_cap);
   return std::min(patients, cap) / cap;
-}
-
-RawContribution Changes(const LocalRound& round) {
-  const double weight = round.trained.allFinite() ? round.weight : 0;
-  RawContribution out;
-  out.blocks.emplace_back();
-  for (Eigen::Index j = 0; j < round.start.size(); ++j)
-    out.blocks.back().push_back((round.trained[j] - round.start[j]) * weight);
-  out.blocks.push_back({weight});
-  return out;
 }
 
 RawContribution Zeros(const Query& query) {
@@ -44,13 +28,13 @@ RawContribution Zeros(const Query& query) {
 
 }  // namespace
 
-Result<Vector> ParametersFrom(const Plan& plan, const Digest& root, const Given& given) {
+Result<std::vector<double>> ParametersFrom(const Plan& plan, const Digest& root, const Given& given) {
   const auto found = given.inputs.find(root);
   if (found == given.inputs.end() || BlobRoot(found->second) != root)
     return Fail(Code::kProtocol, "parameters that the query names are absent or differ from their root");
-  const auto parameters = ParseParameterBlob(found->second, LogisticLayout(DesignSources(plan).size()));
+  auto parameters = ParseParameterBlob(found->second, LayoutOf(ModelOf(plan)));
   if (!parameters) return Fail(Code::kProtocol, parameters.error().what);
-  return Vector(Eigen::Map<const Vector>(parameters->data(), static_cast<Eigen::Index>(parameters->size())));
+  return std::move(*parameters);
 }
 
 Preprocessing LocalPreprocessing(const Plan& plan, const Table& table, const Rows& rows, const ModelRequest& request) {
@@ -58,15 +42,18 @@ Preprocessing LocalPreprocessing(const Plan& plan, const Table& table, const Row
   return SiteScaled(plan, table, rows.train, request.preprocessing);
 }
 
-SgdOptions RoundOptions(const Plan& plan, std::uint32_t round, const Digest& model) {
-  SgdOptions out;
-  out.epochs = plan.local_epochs;
-  out.steps = plan.local_steps;
-  out.batch_size = plan.batch_size;
-  out.learning_rate = plan.learning_rate;
-  out.l2 = plan.l2;
-  if (plan.algorithm == "fedprox") out.mu = plan.mu;
-  out.shuffle_key = Fields("consilium/shuffle").AddText(std::to_string(plan.seed)).Add(round).Add(model).Hash();
+Recipe RoundRecipe(const Plan& plan, std::uint32_t round, const Digest& model) {
+  Recipe out;
+  out.model = ModelOf(plan);
+  out.loss = UsualLoss(out.model);
+  out.optimizer.learning_rate = plan.learning_rate;
+  out.optimizer.l2 = plan.l2;
+  out.training.epochs = plan.local_epochs;
+  out.training.steps = plan.local_steps;
+  out.training.batch_size = plan.batch_size;
+  out.training.shuffle_key =
+      Fields("consilium/shuffle").AddText(std::to_string(plan.seed)).Add(round).Add(model).Hash();
+  out.kernels = plan.reproducible ? Kernels::kReproducible : Kernels::kFastest;
   return out;
 }
 
@@ -77,23 +64,29 @@ Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const
       return Fail(Code::kProtocol, "the query's seats are not as many as the hospitals that are invited");
     if (query.params["turn"].AsInteger() != given.seat) return Zeros(query);
   }
-  LocalRound round;
-  round.start = TRY(ParametersFrom(plan, request.model, given));
-  round.options = RoundOptions(plan, request.round, request.model);
+  const std::vector<double> start = TRY(ParametersFrom(plan, request.model, given));
+  Hooks<double> hooks;
+  if (plan.algorithm == "fedprox") hooks = {.proximal_mu = plan.mu, .anchor = start, .correction = {}};
+  std::vector<double> mean, correction;
+  Control control;
+  if (KeepsMemory(plan)) {
+    mean = TRY(ParametersFrom(plan, request.further.at("control"), given));
+    control = TRY(ReadControl(given.memory, start.size()));
+    correction = control.Correction(mean);
+    hooks.correction = correction;
+  }
   const Rows rows = TRY(SplitRows(plan, table));
   const Design design = BuildDesign(plan, table, rows.train, LocalPreprocessing(plan, table, rows, request));
-  round.weight = WeightOf(plan, table, rows);
-  if (!KeepsMemory(plan)) {
-    round.trained = TrainLogistic(design.x, design.y, round.start, round.options);
-    return Changes(round);
-  }
-  const Vector mean = TRY(ParametersFrom(plan, request.further.at("control"), given));
-  Control control = TRY(ReadControl(given.memory, round.start.size()));
-  round.options.correction = control.Correction(mean);
-  round.trained = TrainLogistic(design.x, design.y, round.start, round.options);
-  RawContribution out = Changes(round);
-  const ControlChange change = control.Move(plan, query, StepsOf(round.options, design.x.rows()), mean, round.start,
-                                            round.trained, round.weight);
+  TrainingRun run;
+  const auto trained =
+      Fit(RoundRecipe(plan, request.round, request.model), design.x, design.Targets(), start, hooks, &run);
+  if (!trained) return Zeros(query);  // Diverged; what the hospital remembers stays.
+  const double weight = WeightOf(plan, table, rows);
+  RawContribution out;
+  out.blocks = {std::vector<double>(start.size()), {weight}};
+  for (std::size_t j = 0; j < start.size(); ++j) out.blocks[0][j] = ((*trained)[j] - start[j]) * weight;
+  if (!KeepsMemory(plan)) return out;
+  const ControlChange change = control.Move(plan, query, run.rates, mean, start, *trained, weight);
   out.blocks.push_back(change.sum);
   out.blocks.push_back({change.weight});
   out.memory = Encode(control);

@@ -15,8 +15,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "doubles are written as they lie");
 
-std::span<const double> ViewOf(const Vector& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
-
 // The nearest value that the block can carry.
 double OnGrid(double v, const Block& block) {
   const double unit = std::ldexp(1.0, block.scale_log2);
@@ -31,20 +29,20 @@ std::vector<double> Control::Variate() const {
   return out;
 }
 
-Vector Control::Correction(const Vector& mean) const {
-  Vector out(mean.size());
-  ControlCorrection(Variate(), ViewOf(mean), {out.data(), static_cast<std::size_t>(out.size())});
+std::vector<double> Control::Correction(const std::vector<double>& mean) const {
+  std::vector<double> out(mean.size());
+  ControlCorrection(Variate(), mean, out);
   return out;
 }
 
-ControlChange Control::Move(const Plan& plan, const Query& query, std::uint64_t steps, const Vector& mean,
-                            const Vector& start, const Vector& trained, double new_weight) {
+ControlChange Control::Move(const Plan& plan, const Query& query, double rates, const std::vector<double>& mean,
+                            const std::vector<double>& start, const std::vector<double>& trained, double new_weight) {
   ControlChange change{std::vector<double>(sum.size(), 0.0), 0};
-  if (steps == 0 || !trained.allFinite()) return change;
+  if (rates <= 0) return change;
   const Block *sums = query.Find("control"), *weights = query.Find("control_weight");
   CHECK(sums != nullptr && weights != nullptr);  // The query was derived from the plan.
   std::vector<double> variate = Variate();
-  ControlStep(static_cast<double>(steps), plan.learning_rate, ViewOf(mean), ViewOf(start), ViewOf(trained), variate);
+  ControlStep(rates, mean, start, trained, variate);
   const double bound = ControlBound(plan);
   for (std::size_t j = 0; j < sum.size(); ++j) {
     change.sum[j] = OnGrid(new_weight * std::clamp(variate[j], -bound, bound) - sum[j], *sums);
@@ -62,8 +60,7 @@ Bytes Encode(const Control& control) {
   return out;
 }
 
-Result<Control> ReadControl(ByteView memory, Eigen::Index parameters) {
-  const auto count = static_cast<std::size_t>(parameters);
+Result<Control> ReadControl(ByteView memory, std::size_t count) {
   Control out{std::vector<double>(count, 0.0), 0};
   if (memory.empty()) return out;
   if (memory.size() != sizeof(double) * (1 + count)) {

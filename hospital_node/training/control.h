@@ -1,7 +1,8 @@
 // A hospital's memory in SCAFFOLD: its control variate c_i, as the sums so far have counted it.
 #pragma once
 
-#include "common/model/logistic.h"
+#include <vector>
+
 #include "common/plan/plan.h"
 
 namespace consilium::node {
@@ -18,17 +19,17 @@ struct Control {
   std::vector<double> sum;  // One a parameter.
   double weight = 0;        // 0: never counted, c_i = 0.
 
-  [[nodiscard]] std::vector<double> Variate() const;          // c_i
-  [[nodiscard]] Vector Correction(const Vector& mean) const;  // c - c_i
-  // After `steps` steps of plain SGD from `start` to `trained`: moves to the new c_i under the weight, clipped to the
-  // plan's bound, and gives the change. Nothing moves when nothing was trained or `trained` is not finite.
-  ControlChange Move(const Plan& plan, const Query& query, std::uint64_t steps, const Vector& mean, const Vector& start,
-                     const Vector& trained, double weight);
+  [[nodiscard]] std::vector<double> Variate() const;                                    // c_i
+  [[nodiscard]] std::vector<double> Correction(const std::vector<double>& mean) const;  // c - c_i
+  // After local steps of plain SGD whose rates sum to `rates`, from `start` to `trained`: moves to the new c_i under
+  // the weight, clipped to the plan's bound, and gives the change. Without a step nothing moves.
+  ControlChange Move(const Plan& plan, const Query& query, double rates, const std::vector<double>& mean,
+                     const std::vector<double>& start, const std::vector<double>& trained, double new_weight);
 };
 
 // The memory's bytes: doubles, little-endian: the weight, then the sum.
 Bytes Encode(const Control& control);
 // An empty memory is a control that was never counted. kCorrupt when it is not one of so many parameters.
-Result<Control> ReadControl(ByteView memory, Eigen::Index parameters);
+Result<Control> ReadControl(ByteView memory, std::size_t parameters);
 
 }  // namespace consilium::node

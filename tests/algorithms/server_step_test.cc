@@ -116,7 +116,7 @@ TEST(ServerStep, ControlVariatesByHand) {
   Vec control = {0.25, -1}, correction(2);
   ControlCorrection(control, mean, correction);
   EXPECT_EQ(correction, (Vec{0.25, 1}));
-  ControlStep(4, 0.5, mean, x, y, control);  // c_i - c + (x - y) / 2
+  ControlStep(4 * 0.5, mean, x, y, control);  // c_i - c + (x - y) / 2
   EXPECT_EQ(control, (Vec{0.25, -1.5}));
   Vec c(2);
   MeanControl(Vec{3, -1}, 4, c);
@@ -137,7 +137,7 @@ TEST(ServerStep, TheNewControlIsTheMeanGradient) {
       y[i] -= 0.05 * (gradient + correction[i]);
     }
   }
-  ControlStep(5, 0.05, mean, x, y, control);
+  ControlStep(5 * 0.05, mean, x, y, control);
   EXPECT_NEAR(control[0], gradients[0] / 5, 1e-14);
   EXPECT_NEAR(control[1], gradients[1] / 5, 1e-14);
 }
@@ -233,7 +233,7 @@ double Replay(const std::string& strategy, const Value& trace, const std::vector
       Local local{rate, number("mu", 0), Vec(d)};
       if (strategy == "Scaffold") ControlCorrection(controls[i], c, local.correction);
       const Vec y = TrainLocally(centres[i], x, trace["batches"].AsArray()[i].AsArray(), round * steps, steps, local);
-      if (strategy == "Scaffold") ControlStep(static_cast<double>(steps), rate, c, x, y, controls[i]);
+      if (strategy == "Scaffold") ControlStep(static_cast<double>(steps) * rate, c, x, y, controls[i]);
       const auto weight = static_cast<double>(centres[i].y.size());
       for (std::size_t j = 0; j < d; ++j) {
         average[j] += weight * (y[j] - x[j]) / total;

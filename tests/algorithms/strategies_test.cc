@@ -116,7 +116,7 @@ TEST(Strategies, ScaffoldKeepsTheSumsOfAllThatWereEverCounted) {
   auto vectors = algorithm->Save().vectors;
   EXPECT_EQ(vectors.at("global")[0], 0.5) << "the server's rate";
   EXPECT_EQ(vectors.at("control")[0], 2.5);
-  EXPECT_EQ(ParseParameterBlob(algorithm->Next(2)->inputs[1], LogisticLayout(4)), vectors.at("control"));
+  EXPECT_EQ(ParseParameterBlob(algorithm->Next(2)->inputs[1], LayoutOf(ModelOf(plan))), vectors.at("control"));
   // The second moves to c_2 = -1; the first is away, and keeps its part: c = (1/4 * 1 + 3/4 * -1) / 1.
   const Query query = algorithm->Next(2)->query;
   RawContribution second = Round({0, 0, 0, 0, 0}, 0.75, {{-3, 0, 0, 0, 0}, {0}});

@@ -5,7 +5,7 @@
 
 #include "common/algorithms/algorithm.h"
 #include "common/algorithms/derive.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/privacy/encode.h"
 #include "tests/algorithms/answers.h"
 #include "tests/data/plans.h"
@@ -133,7 +133,7 @@ TEST(Training, TheModelIsWhatHospitalsReceive) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());
   const Step step = *algorithm->Next(2);
-  const Layout layout = LogisticLayout(4);
+  const Layout layout = LayoutOf({.inputs = 4});
   EXPECT_EQ(*ParseParameterBlob(step.inputs.front(), layout), algorithm->Save().vectors.at("global"));
   EXPECT_EQ(ReadSafetensors(*algorithm->ModelFile())->parameters, algorithm->Save().vectors.at("global"));
 }
@@ -216,7 +216,7 @@ TEST(Training, ModelFileSaysWhereItComesFrom) {
   auto algorithm = *MakeAlgorithm(plan);
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());
   const ModelFile file = *ReadSafetensors(*algorithm->ModelFile());
-  EXPECT_EQ(file.layout, LogisticLayout(4));
+  EXPECT_EQ(file.layout, LayoutOf({.inputs = 4}));
   EXPECT_EQ(file.metadata.at("plan"), plan.id().Hex());
   EXPECT_EQ(file.metadata.at("rounds"), "2");
   EXPECT_EQ(file.metadata.at("design_columns"), R"(["age","grade=2","grade=3","dose"])");

@@ -6,13 +6,14 @@
 #include <map>
 
 #include "common/algorithms/algorithm.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/privacy/encode.h"
 #include "common/wire/records.h"
 #include "hospital_node/data/csv.h"
 #include "hospital_node/data/infer.h"
 #include "hospital_node/data/table.h"
 #include "hospital_node/queries/queries.h"
+#include "hospital_node/training/control.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace consilium::fuzz {
@@ -204,8 +205,18 @@ void Safetensors(ByteView input) {
     CHECK(again.has_value() && again->layout == model->layout && again->parameters == model->parameters);
     CHECK(again->metadata == model->metadata);
   }
-  const Layout layout = LogisticLayout(3);
+  const Layout layout = LayoutOf({.inputs = 3});
   if (const auto blob = ParseParameterBlob(input, layout)) CHECK(std::ranges::equal(ParameterBlob(*blob), input));
+}
+
+// A hospital's memory of a study that is read is written as the same, and corrects gradients by finite numbers.
+void StudyMemory(ByteView input) {
+  constexpr std::size_t kParameters = 5;
+  const Result<node::Control> control = node::ReadControl(input, kParameters);
+  CHECK(Says(control));
+  if (!control) return;
+  CHECK(control->sum.size() == kParameters && control->weight >= 0);
+  if (!input.empty()) CHECK(std::ranges::equal(node::Encode(*control), input));
 }
 
 // A query with exactly these bytes for which a contribution can be encoded and answered; and what a hospital with

@@ -8,6 +8,7 @@
 
 #include "common/algorithms/derive.h"
 #include "common/algorithms/server_step.h"
+#include "common/model/fit.h"
 #include "common/model/parameters.h"
 #include "common/plan/strategy.h"
 #include "hospital_node/data/table.h"
@@ -124,17 +125,16 @@ Vec TextbookScaffold(Federation& federation, const Preprocessing& preprocessing,
     for (std::size_t i = 0; i < hospitals.size(); ++i) {
       if (!who(round, i)) continue;
       Replayed& one = hospitals[i];
-      SgdOptions options = node::RoundOptions(plan, round, BlobRoot(ParameterBlob(x)));
-      options.correction = Vector(static_cast<Eigen::Index>(d));
-      for (std::size_t j = 0; j < d; ++j) options.correction[static_cast<Eigen::Index>(j)] = c[j] - one.control[j];
-      const Vector start = Eigen::Map<const Vector>(x.data(), static_cast<Eigen::Index>(d));
-      const Vector y = TrainLogistic(one.train.x, one.train.y, start, options);
-      const auto steps = static_cast<double>(StepsOf(options, one.train.x.rows()));
+      Vec correction(d);
+      for (std::size_t j = 0; j < d; ++j) correction[j] = c[j] - one.control[j];
+      TrainingRun run;
+      const Vec y = *Fit(node::RoundRecipe(plan, round, BlobRoot(ParameterBlob(x))), one.train.x, one.train.Targets(),
+                         x, {.proximal_mu = 0, .anchor = {}, .correction = correction}, &run);
       moved[i] = one.control;
       for (std::size_t j = 0; j < d; ++j) {
-        const double change = y[static_cast<Eigen::Index>(j)] - x[j];
+        const double change = y[j] - x[j];
         average[j] += one.weight * change;
-        moved[i][j] += -c[j] - change / (steps * plan.learning_rate);
+        moved[i][j] += -c[j] - change / (static_cast<double>(run.steps) * plan.learning_rate);
       }
       total += one.weight;
     }

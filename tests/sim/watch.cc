@@ -150,7 +150,8 @@ void Watch::OnParticipant(std::uint32_t number, const ParticipantRecord& record)
 void Watch::OnMemory(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after) {
   const StudyId study(Blake2b(after.plan).bytes);
   const auto& scenario = context_.scenario;
-  if (!scenario.CoordinatorHonest() || scenario.hospitals.at(number - 1).rogue || !studies_.contains(study)) return;
+  const bool known = number <= scenario.hospitals.size() && !scenario.hospitals[number - 1].rogue;
+  if (!scenario.CoordinatorHonest() || !known || !studies_.contains(study)) return;
   const auto where = fmt::format("hospital {}, study {}, release {}, memory of attempt {} where {} counts", number,
                                  NameOf(study), after.releases, after.memory.attempt, after.counted);
   const bool ended =
