@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <thread>
 
 #include "common/base/files.h"
@@ -31,7 +32,26 @@ Result<std::string> Fetch(const Api& api, const std::string& path, const fs::pat
   return target.string();
 }
 
+std::string DateTime() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  char text[32];
+  localtime_r(&now, &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%d-%H%M%S", &parts);
+  return text;
+}
+
 }  // namespace
+
+Result<fs::path> ResultsFolder(const std::string& wanted, const std::string& kind, const std::string& option) {
+  fs::path out = wanted.empty() ? fs::path(kind) / DateTime() : fs::path(wanted);
+  std::error_code error;
+  if (fs::exists(out, error) && !fs::is_empty(out, error))
+    return Fail(Code::kInvalid, fmt::format("{} is not empty; give a new folder with {}", out.string(), option));
+  fs::create_directories(out / "logs", error);
+  if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", out.string(), error.message()));
+  return out;
+}
 
 Result<Plan> ReadPlan(const fs::path& path) {
   const Bytes text = TRY(ReadFile(path, kMaxPlan));

@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "common/plan/strategy.h"
 #include "coordinator/core.h"
 
 namespace consilium::coordinator {
@@ -76,11 +77,27 @@ std::string EvaluationTable(const Value& evaluation) {
   return out;
 }
 
+std::string WhyDiverged(const Value& diverged, const Plan& plan) {
+  const std::string& why = diverged["why"].AsString();
+  std::string what = "the model's numbers ran out of what can be computed with";
+  if (why == "loss") what = "the loss on the patients held back exploded";
+  if (why == "local") what = "no hospital's own training gave finite numbers";
+  std::string keys = "learning_rate";
+  for (const StrategyKey& key : KeysOf(plan.algorithm)) {
+    if (key.name == "server_learning_rate") keys += " or server_learning_rate";
+  }
+  return fmt::format(
+      "the training diverged in round {}: {}; the model that is here is of no use. Try a smaller {} in [training], or "
+      "another standardize in [preprocessing], and submit the plan again",
+      diverged["round"].AsInteger(), what, keys);
+}
+
 }  // namespace
 
 std::string WhyEnded(const Study& study) {
-  if (study.record().reason != Reason::kSingleClass) return "";
   const Plan& plan = study.plan();
+  if (study.record().reason == Reason::kDiverged) return WhyDiverged(study.algorithm().Results()["diverged"], plan);
+  if (study.record().reason != Reason::kSingleClass) return "";
   return fmt::format(
       "every labelled patient of the hospitals together is {}: there is nothing to learn and nobody to rank. Compare "
       "[columns.{}] positive and negative in the schema with the hospitals' tables (each types: consilium-node data "

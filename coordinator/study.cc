@@ -87,6 +87,9 @@ std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& c
     const Roster* roster = context_.roster->Find(record_.verdicts.at(number).roster);
     return roster == nullptr ? 0 : roster->members.size();
   };
+  const bool all =
+      std::ranges::all_of(candidates, [&](std::uint32_t number) { return pinned(number) >= candidates.back(); });
+  if (all) return candidates;  // As nearly always; what follows looks at every pair.
   std::vector<std::uint32_t> best;
   for (const std::uint32_t highest : candidates) {
     std::vector<std::uint32_t> company;
@@ -96,6 +99,18 @@ std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& c
     if (company.size() >= best.size()) best = std::move(company);
   }
   return best;
+}
+
+Reason Study::Failure() const {
+  switch (algorithm_->failure()) {
+    case Algorithm::Failure::kNone:
+      return Reason::kNone;
+    case Algorithm::Failure::kSingleClass:
+      return Reason::kSingleClass;
+    case Algorithm::Failure::kDiverged:
+      break;
+  }
+  return Reason::kDiverged;
 }
 
 StudyState Study::State() const { return {id_, record_.phase, record_.reason, record_.releases}; }
@@ -241,7 +256,7 @@ void Study::End(StudyPhase phase, Reason reason, Now now) {
 
 void Study::ConsiderBegin(Now now) {
   if (!Running() || round_ || now.instant < retry_at_) return;
-  if (algorithm_->SingleClass()) return End(StudyPhase::kFailed, Reason::kSingleClass, now);
+  if (const Reason failure = Failure(); failure != Reason::kNone) return End(StudyPhase::kFailed, failure, now);
   if (!algorithm_->Next(quorum())) return End(StudyPhase::kComplete, Reason::kNone, now);
   if (record_.attempts >= plan_.maximum_attempts) return End(StudyPhase::kFailed, Reason::kBudget, now);
   std::vector<std::uint32_t> cohort;
@@ -474,7 +489,9 @@ void Study::Conclude(Now now) {
                   .absent = round_->Absent(),
                   .transcript = round_->Transcript(),
                   .model = {},
-                  .last = !algorithm_->Next(quorum()).has_value() && !algorithm_->SingleClass()};
+                  .last = !algorithm_->Next(quorum()).has_value() && Failure() == Reason::kNone,
+                  .counted = record_.counted};
+  for (std::uint32_t number : release.survivors) release.counted[number] = open.attempt;
   for (std::uint32_t number :
        Approved()) {  // Who was not even invited: away, or unknown to those who approved before it came.
     if (!round_->InCohort(number))
@@ -501,6 +518,7 @@ void Study::Conclude(Now now) {
   ForgetUploads();
   model_root_ = release.model.root;
   record_.releases = release.seq;
+  record_.counted = release.counted;
   record_.release_frame = EncodeFrame(release, *context_.key);
   record_.last_release = Blake2b(record_.release_frame);
   if (!Omitted(Twin::kOneAnswer)) {
@@ -515,7 +533,7 @@ void Study::Conclude(Now now) {
     effects_.sends.push_back({number, record_.release_frame});
     Attach(number, release.model);
   }
-  if (algorithm_->SingleClass()) return End(StudyPhase::kFailed, Reason::kSingleClass, now);
+  if (const Reason failure = Failure(); failure != Reason::kNone) return End(StudyPhase::kFailed, failure, now);
   if (release.last) End(StudyPhase::kComplete, Reason::kNone, now);
 }
 

@@ -104,6 +104,7 @@ class Study {
   // officer was shown, so inviting one that came later than somebody's approval would make that hospital decline.
   [[nodiscard]] std::vector<std::uint32_t> Acquainted(const std::vector<std::uint32_t>& candidates) const;
   [[nodiscard]] StudyState State() const;
+  [[nodiscard]] Reason Failure() const;  // Why the algorithm asks nothing further before its end; kNone: it does not.
   void ConsiderStart(Now now);
   void ConsiderBegin(Now now);
   void Begin(std::vector<std::uint32_t> cohort, Now now);

@@ -108,14 +108,21 @@ std::string MetricsLine(const Value& metrics) {
 
 Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file) {
   const Bytes text = TRY(ReadFile(schema_file, kMaxSchema));
-  Schema schema = TRY(ParseSchema(consilium::Text(text), schema_file));
+  const Schema schema = TRY(ParseSchema(consilium::Text(text), schema_file));
+  DataSetSpec spec = TRY(SpecOf(name, csv, schema));
+  std::error_code ignored;
+  if (fs::is_directory(csv, ignored)) spec.schema = consilium::Text(text);  // As it was written, with its comments.
+  return spec;
+}
+
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, Schema schema) {
   std::error_code error;
   const fs::path path = fs::canonical(csv, error);
   if (error) {
     return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv",
                                              csv, error.message()));
   }
-  if (fs::is_directory(path)) return DataSetSpec{name, path.string(), std::string(consilium::Text(text))};
+  if (fs::is_directory(path)) return DataSetSpec{name, path.string(), SchemaToml(schema)};
   schema.pattern.clear();
   for (char c : path.filename().string())
     schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;

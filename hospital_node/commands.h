@@ -14,6 +14,7 @@ struct DataOptions {
 
 // What a data set is registered as: a single file becomes its folder with the file's name as the schema's pattern.
 Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file);
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, Schema schema);
 
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
 int StatusCommand(const Terminal& terminal, const std::string& directory);

@@ -242,6 +242,7 @@ void Participant::OnRelease(const Release& release, const Digest& envelope, cons
   record_.last_release = envelope;
   record_.model = release.model;
   record_.contribution = {};
+  SettleMemory(release, site.number);
   changed_ = true;
   Leave();
   Audit("released", Value()
@@ -255,6 +256,17 @@ void Participant::OnRelease(const Release& release, const Digest& envelope, cons
         StudyPhase::kRunning;  // A state that ran ahead of its release ends the study once more, with its model.
     End(StudyPhase::kComplete, Reason::kNone, site);
   }
+}
+
+// The release says which attempt of this hospital was last counted, also to one that was away for the release of it.
+// What it remembers is then as of that attempt, or, when it is not (its directory was put back), of no use: Judge sees
+// to it.
+void Participant::SettleMemory(const Release& release, std::uint32_t own) {
+  const auto counted = release.counted.find(own);
+  record_.counted = counted == release.counted.end() ? 0 : counted->second;
+  const bool counts = record_.pending.attempt == record_.counted || Omitted(Twin::kMemoryPending);
+  if (record_.pending.attempt != 0 && counts) record_.memory = std::move(record_.pending);
+  record_.pending = {};
 }
 
 bool Participant::Missed(const StudyState& state) const {
@@ -274,6 +286,7 @@ void Participant::End(StudyPhase phase, Reason reason, const Site& site) {
   record_.phase = phase;
   record_.reason = reason;
   record_.contribution = {};
+  record_.memory = record_.pending = {};
   changed_ = true;
   Leave();
   const Ledger::Account* account = site.ledger->Find(id_);

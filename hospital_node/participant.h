@@ -95,6 +95,7 @@ class Participant {
   [[nodiscard]] Reason JudgeAttempt(const Invite& invite, const Digest& context) const;
   void Decline(const Invite& invite, Reason reason);
   void Repeat();
+  void SettleMemory(const Release& release, std::uint32_t own);
   void Leave();  // The standing invitation does not stand any more.
   void End(StudyPhase phase, Reason reason, const Site& site);
   void Audit(std::string event, Value fields);

@@ -1,6 +1,7 @@
 // The studies at this hospital: messages to participants, their effects, the jobs and the blobs that they need.
 #include <algorithm>
 
+#include "common/algorithms/derive.h"
 #include "common/base/log.h"
 #include "hospital_node/core.h"
 
@@ -22,15 +23,18 @@ struct Computation {
   DataSetSpec spec;
   Query query;
   std::vector<Blob> inputs;
+  Blob memory;
+  std::uint32_t seat = 0, seats = 1;
   Digest context;
   const Workbench* workbench = nullptr;
   BlobStore* blobs = nullptr;
 };
 
 Result<Sealed> ComputeAndSeal(const Computation& task) {
-  std::map<Digest, Bytes> inputs;
-  for (const Blob& blob : task.inputs) inputs[blob.root] = TRY(Content(blob, task.blobs));
-  const RawContribution raw = TRY(task.workbench->Compute(task.plan, task.spec, task.query, inputs));
+  Given given{.seat = task.seat, .seats = task.seats};
+  for (const Blob& blob : task.inputs) given.inputs[blob.root] = TRY(Content(blob, task.blobs));
+  given.memory = TRY(Content(task.memory, task.blobs));
+  const RawContribution raw = TRY(task.workbench->Compute(task.plan, task.spec, task.query, given));
   return Gate::Seal(task.query, raw, task.context, PlainClient(), task.blobs);
 }
 
@@ -174,7 +178,9 @@ std::set<Digest> NodeCore::Needed() const {
     if (const auto* chunk = std::get_if<SendChunk>(&send)) needed.insert(chunk->root);
   }
   for (const auto& [id, participant] : studies_) {
-    needed.insert(participant.record().contribution.root);
+    for (const Blob* blob : {&participant.record().contribution, &participant.record().memory.content,
+                             &participant.record().pending.content})
+      needed.insert(blob->root);
     if (!participant.Ended() || participant.LacksResults()) needed.insert(participant.record().model.root);
     if (!participant.standing()) continue;
     for (const Blob& blob : participant.standing()->invite.inputs) needed.insert(blob.root);
@@ -213,9 +219,18 @@ void NodeCore::TryCompute(Participant& participant) {
     participant.DeclineStanding(Reason::kDataUnfit);
     return Carry(participant);
   }
+  const bool remembers = NeedsMemory(participant.plan(), standing->query);
+  const Blob memory = remembers ? participant.record().memory.content : Blob{};
+  if (!IsHere(memory)) {  // The disk lost it.
+    participant.DeclineStanding(Reason::kMemory);
+    return Carry(participant);
+  }
+  const std::vector<std::uint32_t>& cohort = standing->invite.cohort;
+  const auto seat = std::ranges::lower_bound(cohort, number_) - cohort.begin();
   auto task = std::make_shared<const Computation>(
       Computation{Stricter(participant.plan(), options_.policy), data_set->second.spec, standing->query,
-                  standing->invite.inputs, standing->context, options_.workbench, options_.blobs});
+                  standing->invite.inputs, memory, static_cast<std::uint32_t>(seat),
+                  static_cast<std::uint32_t>(cohort.size()), standing->context, options_.workbench, options_.blobs});
   participant.OnInputs();
   Log(LogLevel::kInfo, "computing",
       {{"study", participant.id().Hex()},
@@ -255,6 +270,7 @@ void NodeCore::OnComputed(const ComputeJob& job, const std::any& result) {
   const auto& sealed = std::any_cast<const Result<Sealed>&>(result);
   if (!sealed) Log(LogLevel::kError, "failed_here", {{"study", job.study.Hex()}, {"why", sealed.error().what}});
   if (sealed && !sealed->vector().leaves.empty()) kept_.insert(sealed->vector().root);
+  if (sealed && sealed->memory() && !sealed->memory()->leaves.empty()) kept_.insert(sealed->memory()->root);
   Participant* participant = Find(job.study);
   if (participant == nullptr || !participant->OnJob(job.context, sealed, Here())) return;
   if (sealed) {

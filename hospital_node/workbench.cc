@@ -34,7 +34,6 @@ struct LoadedData {
 
 namespace {
 
-constexpr std::size_t kCachedDataSets = 8;
 constexpr std::size_t kListedProblems = 10;
 constexpr std::size_t kFewPatients = 10;
 
@@ -283,7 +282,7 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
   }
   fresh->table = TRY(ReadTable(spec.folder, fresh->schema, {.excluded = &spec.excluded}));
   const std::lock_guard lock(mutex_);
-  if (cache_.size() >= kCachedDataSets) cache_.clear();
+  if (cache_.size() >= cached_) cache_.clear();
   cache_[key] = fresh;
   return fresh;
 }
@@ -337,14 +336,14 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
 }
 
 Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
-                                               const std::map<Digest, Bytes>& inputs) const {
+                                               const Given& given) const {
   return Guarded([&]() -> Result<RawContribution> {
     const Loaded data = TRY(LoadFor(plan, spec));
     if (data->table.patients() < plan.minimum_patients) {  // Excluded since, say. In mode none nothing hides that.
       return Fail(Code::kRefused, fmt::format("data set \"{}\" has {} patients now, and {} are the minimum", spec.name,
                                               data->table.patients(), plan.minimum_patients));
     }
-    return ComputeQuery(plan, data->table, query, inputs);
+    return ComputeQuery(plan, data->table, query, given);
   });
 }
 

@@ -15,10 +15,12 @@ struct LoadedData;
 
 class FileWorkbench : public Workbench {
  public:
+  // Keeps the last `cached` data sets in memory.
+  explicit FileWorkbench(std::size_t cached = 8) : cached_(cached) {}
   [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
-                                                const std::map<Digest, Bytes>& inputs) const override;
+                                                const Given& given) const override;
   // Training: {"patients", "train_patients", "test_patients", "train_rows", "test_rows", "unlabelled_rows",
   // "local": METRICS, "federated": METRICS}; describe: {"patients", "rows"}. METRICS: {"rows", "positives", "auroc",
   // "auroc_defined", "accuracy", "brier", "log_loss"}, null where undefined. `model` is the safetensors file or the
@@ -31,6 +33,7 @@ class FileWorkbench : public Workbench {
   Result<Loaded> Load(const DataSetSpec& spec) const;
   Result<Loaded> LoadFor(const Plan& plan, const DataSetSpec& spec) const;
 
+  const std::size_t cached_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Loaded> cache_;
 };

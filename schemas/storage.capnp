@@ -61,6 +61,7 @@ struct StudyRecord {
   verdicts @9 :List(Verdict);           # Strictly ascending by hospital.
   submittedMs @10 :Int64;
   endedMs @11 :Int64;
+  counted @12 :List(Wire.Counted);      # As the last Release has it.
 
   struct Verdict {
     hospital @0 :UInt32;                # Roster number.
@@ -86,6 +87,15 @@ struct ParticipantRecord {
   results @13 :Data;                    # Canonical JSON of the hospital's own figures. Never leaves.
   lastQuery @14 :Data;                  # Canonical JSON of the last "train" query joined, for those figures.
   reserved @15 :Bool;                   # The ledger has this study's RESERVE.
+  memory @16 :Memory;                   # As of this hospital's last counted contribution; erased at the study's end.
+  pending @17 :Memory;                  # As of lastAttempt; written with it, becomes `memory` or is dropped with the next release.
+  counted @18 :UInt32;                  # The last attempt that counts, as the last release says; 0: none.
+
+  struct Memory {
+    # What this hospital remembers of the study between rounds (SCAFFOLD's c_i). Never leaves.
+    attempt @0 :UInt32;                 # Whose contribution it belongs to.
+    content @1 :Wire.Blob;              # Inside when small, else in the blob store; empty when the study keeps none.
+  }
 
   enum Consent {
     pending @0;

@@ -107,6 +107,8 @@ enum Reason {
   shuttingDown @29;
   expired @30;          # The hospital's keys are past their validity in the roster.
   singleClass @31;      # All labelled patients of the cohort are of one class: there is nothing to learn.
+  diverged @32;         # The training gives no usable model any more.
+  memory @33;           # The hospital's memory of the study is not the one of its last counted contribution.
 }
 
 # ---- parts ----
@@ -192,7 +194,7 @@ struct Roster {
   # C -> N, after Welcome and whenever the roster grows: versions that N lacks, in order; more than 16 take several messages.
   # N checks every signature and the chain from roster 0, whose hash its token named.
   first @0 :UInt64;                   # The number of the first one.
-  rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 1 MiB.
+  rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 8 MiB.
 }
 
 struct RosterDraft {
@@ -322,6 +324,13 @@ struct Receipt {
   root @2 :Data;
 }
 
+struct Counted {
+  # The last attempt of a hospital that is in an answer: its memory of the study is the one of that attempt, also when
+  # it was away for the release that named it a survivor.
+  hospital @0 :UInt32;
+  attempt @1 :UInt32;
+}
+
 struct Release {
   # C -> all approved hospitals: R6, the answer's digest and what follows from it. Durable before it leaves, repeated as it was.
   # N checks the signature, seq = own + 1 and previous = own last (one that was away takes a later one, and is bound from there).
@@ -338,6 +347,7 @@ struct Release {
   transcript @9 :Data;                # H over the receipted roots, ascending.
   model @10 :Blob;                    # The next model's parameters; no blob when the algorithm has none.
   last @11 :Bool;                     # The study is complete with this release.
+  counted @12 :List(Counted);         # Every hospital that is in an answer of this study, ascending; at most 10,000.
 }
 
 struct Abandon {

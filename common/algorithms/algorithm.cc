@@ -2,13 +2,13 @@
 #include "common/algorithms/algorithm.h"
 
 #include "common/algorithms/describe.h"
-#include "common/algorithms/fedavg.h"
+#include "common/algorithms/training.h"
 
 namespace consilium {
 namespace {
 
 Result<std::unique_ptr<Algorithm>> Make(const Plan& plan, const AlgorithmState* state) {
-  return plan.task == Plan::Task::kDescribe ? MakeDescribe(plan, state) : MakeFedAvg(plan, state);
+  return plan.task == Plan::Task::kDescribe ? MakeDescribe(plan, state) : MakeTraining(plan, state);
 }
 
 }  // namespace

@@ -35,10 +35,13 @@ class Algorithm {
   // Takes the answer to the query of Next. kProtocol when it does not fit.
   virtual Status Absorb(const Query& query, const Answer& answer) = 0;
   [[nodiscard]] virtual AlgorithmState Save() const = 0;
-  // True when the answers show that all labelled rows of the cohort are of one class, so that there is nothing to learn
-  // or to rank. Next is nullopt then, and Results()["single_class"] is "positive" or "negative".
-  [[nodiscard]] virtual bool SingleClass() const { return false; }
-  // How many answers the plan needs in all, for progress bars and maximum_attempts.
+  // Why nothing further is asked although the plan goes on: Next is nullopt then, and the study fails.
+  //   kSingleClass  the answers show that all labelled rows of the cohort are of one class, so that there is nothing to
+  //                 learn or to rank; Results()["single_class"] is "positive" or "negative"
+  //   kDiverged     the training gives no usable model any more; Results()["diverged"] says in which round
+  enum class Failure : std::uint8_t { kNone, kSingleClass, kDiverged };
+  [[nodiscard]] virtual Failure failure() const { return Failure::kNone; }
+  // How many answers the plan needs at most, for progress bars and maximum_attempts; early stopping needs fewer.
   [[nodiscard]] virtual std::uint32_t TotalSteps() const = 0;
   // For reports: {"describe": ...} or {"rounds": [...], "evaluation": {...}, "preprocessing": {...}}.
   [[nodiscard]] virtual Value Results() const = 0;

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 
+#include "common/algorithms/strategy.h"
 #include "common/base/check.h"
+#include "common/plan/strategy.h"
 
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kMostHospitals = 4096;
+constexpr std::uint32_t kMostHospitals = 1 << 14;
 
 Query Start(const char* kind, Ring ring, Value params) {
   Query query;
@@ -60,7 +62,8 @@ bool SameShape(const Query& query, const Query& expected) {
 bool ScalesFit(const Plan& plan, const Query& query) {
   for (std::uint32_t hospitals = std::max(plan.minimum_hospitals, 1U); hospitals <= kMostHospitals; ++hospitals) {
     const bool all = std::all_of(query.blocks.begin(), query.blocks.end(), [&](const Block& block) {
-      return block.name == kCountBlock || block.scale_log2 == ScaleLog2(query.ring, block.bound, hospitals);
+      const int scale = block.name == kCountBlock ? 0 : ScaleLog2(query.ring, block.bound, hospitals);
+      return block.scale_log2 == scale;
     });
     if (all) return true;
   }
@@ -74,24 +77,32 @@ Status CheckDerived(const Plan& plan, const Query& query, const Query& expected)
                           query.kind));
 }
 
-using ModelQuery = Query (*)(const Plan&, std::uint32_t, const Digest&, const Preprocessing&, std::uint32_t);
+Result<Digest> InputOf(const Query& query, const std::string& name) {
+  const auto root = Digest::FromHexText(query.params["inputs"][name].AsString());
+  if (!root) return Fail(Code::kProtocol, fmt::format("the query names no {}", name));
+  return *root;
+}
 
-Result<ModelRequest> ReadModelQuery(const Plan& plan, const Query& query, ModelQuery build) {
+// Round, model and preprocessing; whether the query is the plan's is seen by building it again.
+Result<ModelRequest> ReadModelParams(const Plan& plan, const Query& query) {
   const std::int64_t round = query.params["round"].AsInteger();
   if (plan.task != Plan::Task::kTrain || round < 1 || round > plan.rounds)
     return Fail(Code::kProtocol, "a query for a round that the plan does not have");
   ModelRequest out;
   out.round = static_cast<std::uint32_t>(round);
-  const auto root = Digest::FromHexText(query.params["inputs"]["model"].AsString());
-  if (!root) return Fail(Code::kProtocol, "the query names no model");
-  out.model = *root;
+  out.model = TRY(InputOf(query, "model"));
   out.preprocessing = TRY(PreprocessingFromValue(plan, query.params["preprocessing"]));
-  const Query expected = build(plan, out.round, out.model, out.preprocessing, 1);
-  if (Status derived = CheckDerived(plan, query, expected); !derived) return std::unexpected(derived.error());
   return out;
 }
 
 }  // namespace
+
+bool NeedsMemory(const Plan& plan, const Query& query) { return KeepsMemory(plan) && query.kind == "train"; }
+
+std::uint32_t SeatsOf(const Query& query) {
+  const std::int64_t seats = query.params["seats"].AsInteger();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seats, 1, kMostHospitals));
+}
 
 ModelSpec ModelOf(const Plan& plan) {
   return {.kind = ModelSpec::Kind::kLogistic, .inputs = static_cast<std::uint32_t>(DesignSources(plan).size())};
@@ -126,8 +137,11 @@ Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint3
 }
 
 Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
-                 std::uint32_t hospitals) {
+                 std::uint32_t hospitals, const std::map<std::string, Digest>& further) {
   Value params = ModelParams(round, model, preprocessing);
+  Value inputs = params["inputs"];
+  for (const auto& [name, root] : further) inputs.Set(name, root.Hex());
+  params.Set("inputs", std::move(inputs));
   params.Set("seed", plan.seed)
       .Set("local_epochs", plan.local_epochs)
       .Set("local_steps", plan.local_steps)
@@ -138,6 +152,7 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
   Query query = Start("train", Ring::kU32, std::move(params));
   query.Append("delta", SizeOf(LayoutOf(ModelOf(plan))), Role::kDelta, plan.update_bound, hospitals);
   query.Append("weight", 1, Role::kWeight, 1, hospitals);
+  MakeStrategy(plan)->Ask(round, hospitals, &query);
   query.Finish();
   return query;
 }
@@ -168,11 +183,21 @@ Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query) 
 }
 
 Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query) {
-  return ReadModelQuery(plan, query, TrainQuery);
+  ModelRequest out = TRY(ReadModelParams(plan, query));
+  for (const std::string& name : MakeStrategy(plan)->Sends()) out.further[name] = TRY(InputOf(query, name));
+  const std::uint32_t seats = SeatsOf(query);
+  const Query expected = TrainQuery(plan, out.round, out.model, out.preprocessing, seats, out.further);
+  if (Status derived = CheckDerived(plan, query, expected); !derived) return std::unexpected(derived.error());
+  if (query.params.Has("seats") && query.blocks != expected.blocks)
+    return Fail(Code::kProtocol, "the query's scales are for another number of hospitals than its seats");
+  return out;
 }
 
 Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query) {
-  return ReadModelQuery(plan, query, EvaluateQuery);
+  ModelRequest out = TRY(ReadModelParams(plan, query));
+  const Query expected = EvaluateQuery(plan, out.round, out.model, out.preprocessing, 1);
+  if (Status derived = CheckDerived(plan, query, expected); !derived) return std::unexpected(derived.error());
+  return out;
 }
 
 }  // namespace consilium

@@ -4,7 +4,7 @@
 //   kind      ring  blocks (then "contributors")
 //   describe  u64   present rows patients; per column NAME/present NAME/count NAME/missing, then
 //                   number: NAME/sum NAME/squares (3) [NAME/hist]   category: NAME/levels   label: NAME/positive
-//   train     u32   delta (d + 1, times the weight) weight
+//   train     u32   delta (d + 1, times the weight) weight [what the strategy adds: strategy.h]
 //   evaluate  u64   present rows positives correct brier log_loss hist_positive hist_negative
 //
 // Numbers travel mapped to [-1, 1] by their declared range, on a grid of 2^-30, so that their sums are exact and the
@@ -78,8 +78,9 @@ struct DescribeRequest {
 };
 Query DescribeQuery(const Plan& plan, const DescribeRequest& request, std::uint32_t hospitals);
 DescribeRequest DescribeRequestOf(const Plan& plan);  // The one that the plan leads to.
+// `further`: the roots of what the strategy sends beside the model (Strategy::Sends), by name.
 Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
-                 std::uint32_t hospitals);
+                 std::uint32_t hospitals, const std::map<std::string, Digest>& further = {});
 Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
                     std::uint32_t hospitals);
 
@@ -89,10 +90,22 @@ struct ModelRequest {
   std::uint32_t round = 0;
   Digest model;
   Preprocessing preprocessing;
+  std::map<std::string, Digest> further;  // Train: what the strategy sends beside the model.
 };
 Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query);
 Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query);
 Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query);
+
+// Strategies' own quantities.
+// scaffold: |c_i| at most; see scaffold.cc for why.
+double ControlBound(const Plan& plan);
+// cyclic: which seat of a cohort of so many the round visits (from 0), drawn from the seed.
+std::uint32_t TurnOf(std::uint64_t seed, std::uint32_t round, std::uint32_t seats);
+// The number of hospitals that a query's params themselves depend on; 1 when they do not.
+std::uint32_t SeatsOf(const Query& query);
+
+// Whether a hospital computes the query from what it remembers of the study, and remembers something else from then on.
+bool NeedsMemory(const Plan& plan, const Query& query);
 
 // One column's summary in an answer to a describe query. Quantiles are interpolated in the histogram.
 struct ColumnSummary {

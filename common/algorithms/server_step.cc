@@ -52,12 +52,11 @@ void ControlCorrection(std::span<const double> control, std::span<const double> 
   for (std::size_t i = 0; i < mean.size(); ++i) correction[i] = mean[i] - control[i];
 }
 
-void ControlStep(double steps, double learning_rate, std::span<const double> mean, std::span<const double> x,
-                 std::span<const double> y, std::span<double> control) {
+void ControlStep(double rates, std::span<const double> mean, std::span<const double> x, std::span<const double> y,
+                 std::span<double> control) {
   CHECK(mean.size() == control.size() && x.size() == control.size() && y.size() == control.size());
-  CHECK(steps > 0 && learning_rate > 0);
-  const double whole = steps * learning_rate;
-  for (std::size_t i = 0; i < control.size(); ++i) control[i] += (x[i] - y[i]) / whole - mean[i];
+  CHECK(rates > 0);
+  for (std::size_t i = 0; i < control.size(); ++i) control[i] += (x[i] - y[i]) / rates - mean[i];
 }
 
 void MeanControl(std::span<const double> sum, double weight, std::span<double> mean) {

@@ -32,9 +32,10 @@ void AdagradStep(const AdaptiveRates& rates, std::span<const double> average, st
 // SCAFFOLD. `control` is c_i, `mean` is c.
 // What a hospital adds to each of its gradients: c - c_i.
 void ControlCorrection(std::span<const double> control, std::span<const double> mean, std::span<double> correction);
-// Option II: c_i <- c_i - c + (x - y_i) / (steps * learning_rate), for `steps` plain SGD steps of one rate.
-void ControlStep(double steps, double learning_rate, std::span<const double> mean, std::span<const double> x,
-                 std::span<const double> y, std::span<double> control);
+// Option II: c_i <- c_i - c + (x - y_i) / rates, where `rates` is the sum of the learning rates of the local steps of
+// plain SGD: their number times the rate when it is one.
+void ControlStep(double rates, std::span<const double> mean, std::span<const double> x, std::span<const double> y,
+                 std::span<double> control);
 // c = sum / weight, where sum = sum_i w_i c_i and weight = sum_i w_i over every hospital that was ever counted, each
 // with the c_i of its last counted round: a hospital that was away keeps its part. Zero while nobody was counted.
 void MeanControl(std::span<const double> sum, double weight, std::span<double> mean);

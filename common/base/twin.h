@@ -21,6 +21,8 @@ enum class Twin {
   kCommitBeforeOffer,  // gate: COMMIT is durable before the first byte leaves.
   kBudget,             // gate: attempts above the plan's maximum are refused.
   kApproval,           // gate: nothing is computed for a plan that is not approved here.
+  kMemoryPending,      // participant: a study's memory moves only with a contribution that counts.
+  kMemoryCounted,      // gate: nothing is computed with another memory than the last counted one.
   kWitness,            // ledger: one that the coordinator has seen more of is locked.
 };
 

@@ -19,13 +19,14 @@ std::vector<Real> Cast(const std::vector<double>& v) {
 
 template <class Real>
 Result<std::vector<double>> FitAs(const Recipe& recipe, const Matrix& x, std::span<const double> y,
-                                  const std::vector<double>& start, const Hooks<double>& hooks) {
+                                  const std::vector<double>& start, const Hooks<double>& hooks, TrainingRun* run) {
   MatrixSource<Real> source(x, y);
   std::vector<Real> parameters = Cast<Real>(start);
   const std::vector<Real> anchor(hooks.anchor.begin(), hooks.anchor.end()),
       correction(hooks.correction.begin(), hooks.correction.end());
   Trainer<Real> trainer(recipe, source.rows());
-  TRY(trainer.Run(source, parameters, {hooks.proximal_mu, anchor, correction}));
+  const TrainingRun done = TRY(trainer.Run(source, parameters, {hooks.proximal_mu, anchor, correction}));
+  if (run != nullptr) *run = done;
   return std::vector<double>(parameters.begin(), parameters.end());
 }
 
@@ -71,10 +72,10 @@ void MatrixSource<Real>::Gather(std::span<const std::uint32_t> rows, Real* x, Re
 }
 
 Result<std::vector<double>> Fit(const Recipe& recipe, const Matrix& x, std::span<const double> y,
-                                const std::vector<double>& start, const Hooks<double>& hooks) {
+                                const std::vector<double>& start, const Hooks<double>& hooks, TrainingRun* run) {
   CHECK(x.rows() == 0 || x.cols() == recipe.model.inputs);
-  return recipe.precision == Precision::kFloat ? FitAs<float>(recipe, x, y, start, hooks)
-                                               : FitAs<double>(recipe, x, y, start, hooks);
+  return recipe.precision == Precision::kFloat ? FitAs<float>(recipe, x, y, start, hooks, run)
+                                               : FitAs<double>(recipe, x, y, start, hooks, run);
 }
 
 Matrix Predict(const Recipe& recipe, const Matrix& x, const std::vector<double>& parameters) {

@@ -26,9 +26,11 @@ class MatrixSource : public BatchSource<Real> {
   std::size_t targets_;
 };
 
-// Returns the trained parameters. x: [rows, inputs], y: rows * targets. Errors as Trainer::Run's.
+// Returns the trained parameters, and in `run`, when it is not null, what the run was. x: [rows, inputs], y: rows *
+// targets. Errors as Trainer::Run's.
 Result<std::vector<double>> Fit(const Recipe& recipe, const Matrix& x, std::span<const double> y,
-                                const std::vector<double>& start, const Hooks<double>& hooks = {});
+                                const std::vector<double>& start, const Hooks<double>& hooks = {},
+                                TrainingRun* run = nullptr);
 // Predictions [rows, outputs] by the recipe's model and loss: probabilities, expected counts or the outputs themselves.
 // Where a huge model leads to no number (Inf - Inf), it knows nothing: equal probabilities, else 0.
 Matrix Predict(const Recipe& recipe, const Matrix& x, const std::vector<double>& parameters);

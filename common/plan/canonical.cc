@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "common/plan/plan.h"
+#include "common/plan/strategy.h"
 
 namespace consilium {
 namespace {
@@ -46,9 +46,17 @@ Value DataOf(const Plan& plan) {
       .Set("test_fraction", plan.use_split_column ? 0.0 : plan.test_fraction);
 }
 
+// Of the strategies' own keys only those that the chosen one knows; of early stopping's only what is asked for.
 Value TrainingOf(const Plan& plan) {
-  return Value()
-      .Set("algorithm", plan.algorithm)
+  Value training;
+  for (const StrategyKey& key : KeysOf(plan.algorithm)) training.Set(key.name, plan.*key.field);
+  if (plan.early_stopping != "none") {
+    training.Set("early_stopping", plan.early_stopping)
+        .Set("patience", plan.patience)
+        .Set("min_delta", plan.min_delta)
+        .Set("restore_best", plan.restore_best);
+  }
+  return training.Set("algorithm", plan.algorithm)
       .Set("local_epochs", plan.local_epochs)
       .Set("local_steps", plan.local_steps)
       .Set("batch_size", plan.batch_size)

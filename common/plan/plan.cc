@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <set>
 
+#include "common/plan/strategy.h"
+
 namespace consilium {
 namespace {
 
@@ -209,9 +211,48 @@ class PlanReader {
     return model.Finish();
   }
 
+  // The numbers that the chosen strategy knows; one that only others know is an error.
+  void StrategyNumbers(Reader& r) {
+    const std::vector<StrategyKey> own = KeysOf(plan_.algorithm);
+    for (const StrategyKey& key : own) plan_.*key.field = r.Number(key.name, key.least, key.most, key.fallback);
+    for (const StrategyKey& key : StrategyKeys()) {
+      r.Take(key.name);
+      if (!r.Has(key.name) || std::ranges::find(own, key.name, &StrategyKey::name) != own.end()) continue;
+      r.Refuse(key.name, fmt::format("is no key of algorithm = \"{}\"; it belongs to {}; take it out, or write one of "
+                                     "those as the algorithm",
+                                     plan_.algorithm, KnownTo(key.name)));
+    }
+    const bool bare =
+        root_["privacy"]["mode"].AsString() == "none" && root_["aggregation"]["profile"].AsString() == "visible";
+    if (ShowsSingleHospitals(plan_) && !bare) {
+      r.Refuse("algorithm",
+               fmt::format("\"{}\" shows one hospital's model at each step, which no sum hides: it runs only with "
+                           "privacy.mode \"none\" and aggregation.profile \"visible\", for generated or public data; "
+                           "write another algorithm, or those two, knowing what they do not protect",
+                           plan_.algorithm));
+    }
+  }
+
+  void EarlyStopping(Reader& r) {
+    plan_.early_stopping = r.Choice("early_stopping", {"none", "auroc", "accuracy", "brier", "log_loss"}, "none");
+    if (plan_.early_stopping == "none") {
+      for (const char* key : {"patience", "min_delta", "restore_best"}) {
+        r.Take(key);
+        if (r.Has(key))
+          r.Refuse(key, "has no meaning without early_stopping; take it out, or write early_stopping = \"log_loss\"");
+      }
+      return;
+    }
+    plan_.patience = Small(r, "patience", 1, kMaxRounds, plan_.patience);
+    plan_.min_delta = r.Number("min_delta", 0, 1000, plan_.min_delta);
+    plan_.restore_best = r.Bool("restore_best", plan_.restore_best);
+  }
+
   Status Training() {
     Reader r = Section("training");
-    plan_.algorithm = r.Choice("algorithm", {"fedavg"}, plan_.algorithm);
+    plan_.algorithm = r.Choice("algorithm", StrategyNames(), plan_.algorithm);
+    StrategyNumbers(r);
+    EarlyStopping(r);
     plan_.local_steps = Small(r, "local_steps", 0, 1'000'000, 0);
     plan_.local_epochs = Small(r, "local_epochs", 0, 10'000, plan_.local_steps == 0 ? 1 : 0);
     if (plan_.local_epochs != 0 && plan_.local_steps != 0)
@@ -245,6 +286,12 @@ class PlanReader {
     plan_.evaluate_every = Small(r, "every", 0, kMaxRounds, 0);
     if (plan_.evaluate_every > plan_.rounds)
       r.Refuse("every", fmt::format("is more than the {} rounds; write 0 for the end alone", plan_.rounds));
+    if (plan_.early_stopping != "none") {
+      if (plan_.evaluate_every == 0)
+        r.Refuse("every", "is 0, but early_stopping watches evaluations during training; write for example every = 1");
+      if (!seen.contains(plan_.early_stopping))
+        r.Refuse("metrics", fmt::format("must name '{}', which early_stopping watches", plan_.early_stopping));
+    }
     r.Take("subgroups");
     if (r.Has("subgroups")) r.Refuse("subgroups", "this version evaluates no subgroups yet; take it out");
     plan_.per_hospital = r.Choice("per_hospital", {"local", "released"}, plan_.per_hospital);

@@ -46,7 +46,10 @@ struct Plan {
   std::string model = "logistic";
 
   // [training]
-  std::string algorithm = "fedavg";
+  std::string algorithm = "fedavg";  // common/plan/strategy.h names them, and says whose the next five keys are.
+  double mu = 0.01;                  // The local objective gets mu/2 ||w - w_global||^2.
+  double server_learning_rate = 1;
+  double beta1 = 0.9, beta2 = 0.999, tau = 1e-3;
   std::uint32_t local_epochs = 1;  // One of local_epochs and local_steps is not 0.
   std::uint32_t local_steps = 0;
   std::uint32_t batch_size = 32;
@@ -56,6 +59,10 @@ struct Plan {
   double update_bound = 8;            // Per coordinate of the delta in mode none.
   std::uint32_t weight_cap = 100000;  // n_cap: a hospital's weight is min(n_i, n_cap) / n_cap.
   bool reproducible = false;
+  std::string early_stopping = "none";  // Or the metric of the pooled evaluation that is watched.
+  std::uint32_t patience = 3;           // Evaluations in a row without an improvement; then training stops.
+  double min_delta = 0;                 // An improvement is more than this.
+  bool restore_best = true;             // The study's model is the best that was evaluated, not the last one.
 
   // [privacy]
   Privacy privacy = Privacy::kNone;
@@ -98,7 +105,7 @@ std::string Warning(const Plan& plan);
 
 // Whether training begins with a sum of counts, means and spreads: imputation or scale need them of some number.
 bool NeedsMoments(const Plan& plan);
-// How many sums the plan needs when nothing fails: Algorithm::TotalSteps.
+// How many sums the plan needs at most when nothing fails: Algorithm::TotalSteps. Early stopping can save some.
 std::uint32_t TotalSums(const Plan& plan);
 
 // The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2").

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/plan/plan.h"
+#include "common/plan/strategy.h"
 
 namespace consilium {
 namespace {
@@ -55,6 +55,11 @@ std::string WarningBox(const Plan& plan) {
   if (plan.profile == Plan::Profile::kVisible) {
     out += "Nothing is masked: whoever runs the coordinator can read this hospital's own figures in every sum.\n";
   }
+  if (ShowsSingleHospitals(plan)) {
+    out +=
+        "EACH STEP SHOWS ONE HOSPITAL'S MODEL, to the coordinator and to everybody who sees two releases in a row: no "
+        "sum hides it.\n";
+  }
   return out + "\n";
 }
 
@@ -64,7 +69,7 @@ std::string Heading(const Plan& plan) {
                                 plan.researcher, plan.purpose);
   out += fmt::format("  what it does  {}", task);
   if (plan.task == Plan::Task::kTrain)
-    out += fmt::format(" '{}' ({} regression by {})", plan.label, plan.model, plan.algorithm);
+    out += fmt::format(" '{}' ({} regression by {})", plan.label, plan.model, TitleOf(plan));
   out += fmt::format("\n  data set      {}\n  identity      {}\n\n", plan.dataset, plan.id().Hex());
   return out;
 }
@@ -86,9 +91,33 @@ std::string Columns(const Plan& plan) {
   return out + ".\n\n";
 }
 
+std::string Training(const Plan& plan) {
+  std::string out =
+      fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n",
+                  Many(plan.rounds, "sum"), Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
+  std::string numbers;
+  for (const StrategyKey& key : KeysOf(plan.algorithm))
+    numbers += fmt::format("{}{} {}", numbers.empty() ? " (" : ", ", key.name, Plain(plan.*key.field));
+  out += fmt::format("    {}{}: {}.\n", TitleOf(plan), numbers.empty() ? "" : numbers + ")", ExplanationOf(plan));
+  if (KeepsMemory(plan))
+    out +=
+        "    The memory is erased when the study ends here; a hospital that lost it takes no further part in "
+        "training.\n";
+  return out;
+}
+
+std::string EarlyStopping(const Plan& plan) {
+  std::string out =
+      fmt::format("  Training stops early, with fewer sums, when {} did not improve", plan.early_stopping);
+  if (plan.min_delta > 0) out += fmt::format(" by more than {}", Plain(plan.min_delta));
+  out += fmt::format(" in {} in a row; the study's model is then {}.\n", Many(plan.patience, "evaluation"),
+                     plan.restore_best ? "the best one that was evaluated" : "the last one");
+  return out;
+}
+
 std::string WhatLeaves(const Plan& plan) {
-  std::string out = fmt::format("WHAT LEAVES THE HOSPITAL: {}, and nothing else. No patient's row leaves.\n",
-                                Many(TotalSums(plan), "sum"));
+  std::string out = fmt::format("WHAT LEAVES THE HOSPITAL: {}{}, and nothing else. No patient's row leaves.\n",
+                                plan.early_stopping == "none" ? "" : "at most ", Many(TotalSums(plan), "sum"));
   if (plan.task == Plan::Task::kDescribe) {
     out += fmt::format(
         "  * 1 sum: for each column the number of patients and of missing values; for a number its mean, standard\n"
@@ -101,8 +130,7 @@ std::string WhatLeaves(const Plan& plan) {
       out +=
           "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to "
           "one scale;\n    and the count of each label, since nothing can be learnt where all are alike.\n";
-    out += fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n",
-                       Many(plan.rounds, "sum"), Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
+    out += Training(plan);
     out += fmt::format(
         "  * {}: how good the model is on patients held back ({}), as counts and histograms of its scores.\n",
         Many(evaluations, "sum"), Joined(plan.metrics));
@@ -112,6 +140,7 @@ std::string WhatLeaves(const Plan& plan) {
             : fmt::format("    Held back is a share of {} of the patients, drawn by a hash of the patient id.\n",
                           Plain(plan.test_fraction));
   }
+  if (plan.early_stopping != "none") out += EarlyStopping(plan);
   out += fmt::format("  A sum that fails is tried again, at most {} in all; the hospital's ledger counts each.\n\n",
                      Many(plan.maximum_attempts, "attempt"));
   return out;

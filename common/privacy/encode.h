@@ -1,6 +1,7 @@
 // Real values into ring words: the bound, the scale, and what could not be represented.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "common/query/query.h"
@@ -11,6 +12,8 @@ namespace consilium {
 // out.
 struct RawContribution {
   std::vector<std::vector<double>> blocks;
+  // What the hospital is to remember of the study when this contribution counts; never sent. nullopt: what it does now.
+  std::optional<Bytes> memory = std::nullopt;
 };
 
 struct EncodeReport {

@@ -244,6 +244,7 @@ Release Get(schema::Release::Reader in) {
   GetFixed(in.getTranscript(), m.transcript);
   m.model = GetChecked(in.getModel());
   m.last = in.getLast();
+  m.counted = GetCounted(in.getCounted());
   return m;
 }
 
@@ -319,12 +320,23 @@ Message GetMessage(schema::Message::Reader in) {
   return Later{kind};
 }
 
-static_assert(static_cast<std::size_t>(schema::Reason::SINGLE_CLASS) + 1 == kReasons);
+static_assert(static_cast<std::size_t>(schema::Reason::MEMORY) + 1 == kReasons);
 static_assert(static_cast<std::size_t>(schema::StudyPhase::FAILED) + 1 == kStudyPhases);
 static_assert(static_cast<std::size_t>(schema::Heartbeat::Phase::WAITING) + 1 == kPhases);
 static_assert(static_cast<std::size_t>(schema::Message::ROSTER_DRAFT) + 1 == kWireKinds.size());
 
 }  // namespace
+
+Counted GetCounted(capnp::List<schema::Counted>::Reader in) {
+  Bound(in.size(), kMaxHospitals, "counted hospitals");
+  Counted out;
+  for (auto counted : in) {
+    if (counted.getHospital() <= (out.empty() ? 0 : out.rbegin()->first))
+      throw Malformed("counted hospitals are not ascending");
+    out[counted.getHospital()] = counted.getAttempt();
+  }
+  return out;
+}
 
 Blob GetBlob(schema::Blob::Reader in) {
   Blob blob;

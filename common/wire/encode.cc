@@ -144,6 +144,7 @@ void Put(const Release& m, schema::Release::Builder out) {
   out.setTranscript(Raw(m.transcript));
   PutBlob(m.model, out.initModel());
   out.setLast(m.last);
+  PutCounted(m.counted, out.initCounted(m.counted.size()));
 }
 
 void Put(const Abandon& m, schema::Abandon::Builder out) {
@@ -245,7 +246,7 @@ struct Size {
   std::size_t operator()(const Invite& m) const { return kBase + WordsOf(m.query) + Blobs(m.inputs) + m.cohort.size(); }
   std::size_t operator()(const Offer& m) const { return kBase + WordsOf(m.vector); }
   std::size_t operator()(const Release& m) const {
-    return kBase + WordsOf(m.model) + m.survivors.size() + 2 * m.absent.size();
+    return kBase + WordsOf(m.model) + m.survivors.size() + 2 * m.absent.size() + m.counted.size();
   }
   std::size_t operator()(const auto& /*fixed*/) const { return kBase; }
 };
@@ -253,6 +254,14 @@ struct Size {
 }  // namespace
 
 std::size_t WordsOf(const Blob& blob) { return 16 + (blob.content.size() + Digest::kSize * blob.leaves.size()) / 8; }
+
+void PutCounted(const Counted& counted, capnp::List<schema::Counted>::Builder out) {
+  unsigned at = 0;
+  for (const auto& [hospital, attempt] : counted) {
+    out[at].setHospital(hospital);
+    out[at++].setAttempt(attempt);
+  }
+}
 
 void PutBlob(const Blob& blob, schema::Blob::Builder out) {
   CHECK(blob.content.size() <= kInlineBlob);  // No reader would take it back.

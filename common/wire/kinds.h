@@ -7,7 +7,7 @@
 
 namespace consilium {
 
-inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::kSingleClass) + 1;
+inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::kMemory) + 1;
 inline constexpr std::size_t kPhases = static_cast<std::size_t>(Phase::kWaiting) + 1;
 inline constexpr std::size_t kStudyPhases = static_cast<std::size_t>(StudyPhase::kFailed) + 1;
 

@@ -51,7 +51,9 @@ std::string_view Name(Reason reason) {
                                                                     "busy",
                                                                     "shutting_down",
                                                                     "expired",
-                                                                    "single_class"};
+                                                                    "single_class",
+                                                                    "diverged",
+                                                                    "memory"};
   return At(kNames, static_cast<std::size_t>(reason));
 }
 

@@ -61,6 +61,8 @@ enum class Reason : std::uint16_t {
   kShuttingDown,
   kExpired,      // The hospital's keys are past their validity in the roster.
   kSingleClass,  // All labelled patients of the cohort are of one class: there is nothing to learn.
+  kDiverged,     // The training gives no usable model any more.
+  kMemory,       // The hospital's memory of the study is not the one of its last counted contribution.
 };
 std::string_view Name(Reason reason);  // "not_approved"
 
@@ -216,6 +218,7 @@ struct Release {
   Digest transcript;            // H over the receipted roots, ascending.
   Blob model;                   // The next model's parameters; empty blob when the algorithm has none.
   bool last = false;            // The study is complete with this release.
+  std::map<std::uint32_t, std::uint32_t> counted;  // Hospital -> its last attempt that is in an answer of this study.
   bool operator==(const Release&) const = default;
 };
 // coordinator -> node: the attempt is over without an answer.   node -> coordinator: this attempt cannot go on here.

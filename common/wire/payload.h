@@ -16,6 +16,11 @@ void PutBlob(const Blob& blob, schema::Blob::Builder out);
 std::size_t WordsOf(const Blob& blob);  // At most this many, with its pointers.
 Blob GetBlob(schema::Blob::Reader in);  // Throws Malformed; not checked by CheckBlob.
 
+// Hospital -> attempt, ascending.
+using Counted = std::map<std::uint32_t, std::uint32_t>;
+void PutCounted(const Counted& counted, capnp::List<schema::Counted>::Builder out);
+Counted GetCounted(capnp::List<schema::Counted>::Reader in);  // Throws Malformed.
+
 // Thrown inside the codec alone, caught by framing::Guarded.
 struct Malformed : std::exception {
   explicit Malformed(std::string text) : what_(std::move(text)) {}

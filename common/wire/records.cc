@@ -173,6 +173,7 @@ void Put(const StudyRecord& record, const std::string& results, schema::StudyRec
   Put(record.verdicts, out.initVerdicts(record.verdicts.size()));
   out.setSubmittedMs(record.submitted_ms);
   out.setEndedMs(record.ended_ms);
+  PutCounted(record.counted, out.initCounted(record.counted.size()));
 }
 
 StudyRecord Get(schema::StudyRecord::Reader in) {
@@ -189,12 +190,23 @@ StudyRecord Get(schema::StudyRecord::Reader in) {
   record.verdicts = Get(in.getVerdicts());
   record.submitted_ms = in.getSubmittedMs();
   record.ended_ms = in.getEndedMs();
+  record.counted = GetCounted(in.getCounted());
   return record;
 }
 
 // ---- the node's study and ledger ----
 
 using Consent = ParticipantRecord::Consent;
+using Memory = ParticipantRecord::Memory;
+
+void PutMemory(const Memory& memory, schema::ParticipantRecord::Memory::Builder out) {
+  out.setAttempt(memory.attempt);
+  PutBlob(memory.content, out.initContent());
+}
+
+Memory GetMemory(schema::ParticipantRecord::Memory::Reader in) {
+  return {.attempt = in.getAttempt(), .content = GetBlob(in.getContent())};
+}
 
 void Put(const ParticipantRecord& record, schema::ParticipantRecord::Builder out) {
   out.setPlan(Raw(record.plan));
@@ -213,6 +225,9 @@ void Put(const ParticipantRecord& record, schema::ParticipantRecord::Builder out
   out.setResults(Raw(record.results));
   out.setLastQuery(Raw(record.last_query));
   out.setReserved(record.reserved);
+  PutMemory(record.memory, out.initMemory());
+  PutMemory(record.pending, out.initPending());
+  out.setCounted(record.counted);
 }
 
 ParticipantRecord Get(schema::ParticipantRecord::Reader in) {
@@ -233,6 +248,9 @@ ParticipantRecord Get(schema::ParticipantRecord::Reader in) {
   record.results = Data(in.getResults());
   record.last_query = Data(in.getLastQuery());
   record.reserved = in.getReserved();
+  if (in.hasMemory()) record.memory = GetMemory(in.getMemory());
+  if (in.hasPending()) record.pending = GetMemory(in.getPending());
+  record.counted = in.getCounted();
   return record;
 }
 
@@ -284,8 +302,8 @@ Result<AlgorithmState> DecodeAlgorithmState(ByteView bytes) {
 Bytes Encode(const StudyRecord& record) {
   const std::string results = CanonicalJson(record.algorithm.results);
   const std::size_t words = kBase + (record.plan.size() + record.release_frame.size()) / 8 +
-                            16 * record.verdicts.size() + WordsOf(record.algorithm, results.size()) +
-                            (record.open ? WordsOf(*record.open) : 0);
+                            16 * record.verdicts.size() + record.counted.size() +
+                            WordsOf(record.algorithm, results.size()) + (record.open ? WordsOf(*record.open) : 0);
   return EncodeRecord<schema::StudyRecord>(record, words, [&](const auto& r, auto out) { Put(r, results, out); });
 }
 Result<StudyRecord> DecodeStudyRecord(ByteView bytes) {
@@ -295,7 +313,8 @@ Result<StudyRecord> DecodeStudyRecord(ByteView bytes) {
 Bytes Encode(const ParticipantRecord& record) {
   const std::size_t bytes =
       record.plan.size() + record.officer.size() + record.results.size() + record.last_query.size();
-  const std::size_t words = kBase + bytes / 8 + WordsOf(record.contribution) + WordsOf(record.model);
+  const std::size_t words = kBase + bytes / 8 + WordsOf(record.contribution) + WordsOf(record.model) +
+                            WordsOf(record.memory.content) + WordsOf(record.pending.content);
   return EncodeRecord<schema::ParticipantRecord>(record, words, kPut);
 }
 Result<ParticipantRecord> DecodeParticipantRecord(ByteView bytes) {

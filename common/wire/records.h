@@ -32,9 +32,10 @@ struct StudyRecord {
   Digest last_release;  // H of the last Release envelope.
   Bytes release_frame;  // The last Release as sent, to repeat it.
   AlgorithmState algorithm;
-  std::optional<RoundRecord> open;                // The attempt in flight.
-  std::map<std::uint32_t, PlanVerdict> verdicts;  // By roster number.
-  std::int64_t submitted_ms = 0, ended_ms = 0;    // Wall.
+  std::optional<RoundRecord> open;                 // The attempt in flight.
+  std::map<std::uint32_t, PlanVerdict> verdicts;   // By roster number.
+  std::int64_t submitted_ms = 0, ended_ms = 0;     // Wall.
+  std::map<std::uint32_t, std::uint32_t> counted;  // As the last release has it.
   bool operator==(const StudyRecord&) const = default;
 };
 Bytes Encode(const StudyRecord& record);
@@ -58,6 +59,17 @@ struct ParticipantRecord {
   Bytes results;     // Canonical JSON of the hospital's own figures; never leaves.
   Bytes last_query;  // Canonical; the last "train" query joined, for the results at the end.
   bool reserved = false;
+  // What the hospital remembers of the study between rounds; never leaves. Written pending with the contribution,
+  // confirmed when a release says that the contribution counts, else dropped.
+  struct Memory {
+    std::uint32_t attempt = 0;  // Whose contribution it belongs to; 0: none.
+    Blob content;               // Inline when small, else in the blob store; empty when the study keeps none.
+    bool operator==(const Memory&) const = default;
+  };
+  Memory memory, pending;
+  std::uint32_t counted = 0;  // The last attempt that counts, as the last release says.
+  // Whether `memory` is the one that the released answers were made with.
+  [[nodiscard]] bool Remembers() const { return memory.attempt == counted; }
   bool operator==(const ParticipantRecord&) const = default;
 };
 Bytes Encode(const ParticipantRecord& record);

@@ -21,6 +21,14 @@ struct DataSetSpec {  // What `data add` registers; kept in the node's state.
   std::set<std::string> excluded = {};
 };
 
+// What a query is computed from beside the data.
+struct Given {
+  std::map<Digest, Bytes> inputs = {};  // The blobs that the query names, by root.
+  Bytes memory = {};                    // What this hospital remembers of the study; empty at first.
+  // Its place in the cohort, ascending by roster number, and the cohort's size.
+  std::uint32_t seat = 0, seats = 1;
+};
+
 class Workbench {
  public:
   virtual ~Workbench() = default;
@@ -29,9 +37,9 @@ class Workbench {
   [[nodiscard]] virtual Result<Value> Check(const DataSetSpec& spec) const = 0;
   // At approval: does the data set exist, fit the plan's schema, and have enough patients?
   [[nodiscard]] virtual Status Preflight(const Plan& plan, const DataSetSpec& spec) const = 0;
-  // One query. `inputs` by root. Fewer patients than the plan's minimum in a cell: suppressed (present = 0, zeros).
+  // One query. Fewer patients than the plan's minimum in a cell: suppressed (present = 0, zeros).
   [[nodiscard]] virtual Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
-                                                        const std::map<Digest, Bytes>& inputs) const = 0;
+                                                        const Given& given) const = 0;
   // The hospital's own figures at the study's end: {"patients", "test_patients", "local": {metrics of a model trained
   // on its own patients alone}, "federated": {metrics of the final model}}; `last_query` is the last "train" query
   // joined (it carries the preprocessing). Never leaves the hospital.

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "common/algorithms/derive.h"
 #include "common/base/twin.h"
+#include "common/plan/strategy.h"
 
 namespace consilium::node {
 namespace {
@@ -74,9 +76,19 @@ Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
   if (!Contains(KindsOf(plan), query.kind) || query.release != ReleaseTo::kSum) return Reason::kQueryNotDerived;
   for (const Block& block : query.blocks) {
     if (block.role == Role::kDelta && block.bound > plan.update_bound) return Reason::kQueryNotDerived;
+    const bool control = KeepsMemory(plan) && block.bound <= 2 * ControlBound(plan);  // SCAFFOLD's alone.
+    if (query.kind == "train" && block.role == Role::kStatistic && !control) return Reason::kQueryNotDerived;
     if (block.sigma != 0) return Reason::kQueryNotDerived;  // Mode none adds no noise.
   }
   return InputsGiven(*invitation.invite, query) ? Reason::kNone : Reason::kQueryNotDerived;
+}
+
+// Inline when small, else in the blob store.
+Result<Blob> Kept(const Bytes& content, BlobStore* blobs) {
+  if (content.size() <= kInlineBlob) return InlineBlob(content);
+  Blob blob{{}, content.size(), BlobLeaves(content), {}};
+  blob.root = TRY(blobs->Put(content));
+  return blob;
 }
 
 }  // namespace
@@ -127,6 +139,8 @@ Reason Judge(const Invitation& invitation, const ParticipantRecord& record, cons
   const auto& researchers = policy.allowed_researchers;
   if (!researchers.empty() && !Contains(researchers, invitation.plan->researcher)) return Reason::kPolicy;
   if (invitation.invite->last_release != record.last_release) return Reason::kChain;
+  if (!Omitted(Twin::kMemoryCounted) && NeedsMemory(*invitation.plan, *invitation.query) && !record.Remembers())
+    return Reason::kMemory;
   return JudgeBudget(invitation, ledger);
 }
 
@@ -139,13 +153,8 @@ Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const 
   sealed.context_ = context;
   sealed.saturated_ = report.saturated;
   sealed.not_finite_ = report.not_finite;
-  if (words.size() <= kInlineBlob) {
-    sealed.vector_ = InlineBlob(words);
-    return sealed;
-  }
-  sealed.vector_.leaves = BlobLeaves(words);
-  sealed.vector_.bytes = words.size();
-  sealed.vector_.root = TRY(blobs->Put(words));
+  sealed.vector_ = TRY(Kept(words, blobs));
+  if (raw.memory) sealed.memory_ = TRY(Kept(*raw.memory, blobs));
   return sealed;
 }
 
@@ -155,6 +164,8 @@ std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite
   record->last_round = invite.round;
   record->context = sealed.context();
   record->contribution = sealed.vector();
+  record->pending = {};  // One that is not the one that counts is not carried on as if it were.
+  if (record->Remembers()) record->pending = {invite.attempt, sealed.memory().value_or(record->memory.content)};
   if (query.kind == "train") record->last_query = invite.query.content;
   if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
   return LedgerRow{

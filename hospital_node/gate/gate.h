@@ -40,8 +40,8 @@ Plan Stricter(Plan plan, const SitePolicy& policy);
 
 class Gate {
  public:
-  // In the job: saturates, encodes into the ring, masks; a large vector goes into the blob store. kInvalid when the
-  // contribution does not fit the query.
+  // In the job: saturates, encodes into the ring, masks; a large vector or memory goes into the blob store. kInvalid
+  // when the contribution does not fit the query.
   static Result<Sealed> Seal(const Query& query, const RawContribution& raw, const Digest& context,
                              const SumClient& client, BlobStore* blobs);
   // What committing to a sealed contribution means: the record remembers it, and this row is written with the record,

@@ -2,6 +2,8 @@
 // not compile).
 #pragma once
 
+#include <optional>
+
 #include "common/wire/messages.h"
 
 namespace consilium::node {
@@ -10,6 +12,8 @@ class Sealed {
  public:
   [[nodiscard]] const Blob& vector() const { return vector_; }
   [[nodiscard]] const Digest& context() const { return context_; }
+  // Stays here: what the hospital is to remember of the study when the contribution counts. nullopt: what it does now.
+  [[nodiscard]] const std::optional<Blob>& memory() const { return memory_; }
   [[nodiscard]] std::uint64_t saturated() const { return saturated_; }
   [[nodiscard]] std::uint64_t not_finite() const { return not_finite_; }
 
@@ -17,6 +21,7 @@ class Sealed {
   friend class Gate;
   Sealed() = default;
   Blob vector_;  // Inline, or in the blob store.
+  std::optional<Blob> memory_;
   Digest context_;
   std::uint64_t saturated_ = 0, not_finite_ = 0;
 };

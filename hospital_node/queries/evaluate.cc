@@ -16,10 +16,9 @@ std::size_t BinOf(double probability) {
 
 }  // namespace
 
-Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query,
-                                        const Inputs& inputs) {
+Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Given& given) {
   const ModelRequest request = TRY(ReadEvaluateQuery(plan, query));
-  const std::vector<double> model = TRY(ModelFrom(plan, request, inputs));
+  const std::vector<double> model = TRY(ParametersFrom(plan, request.model, given));
   const Rows rows = TRY(SplitRows(plan, table));
   std::vector<double> positive(kScoreBins, 0.0), negative(kScoreBins, 0.0);
   double positives = 0, correct = 0;

@@ -2,24 +2,21 @@
 // A cell with fewer patients than the plan's minimum is suppressed: present = 0 and zeros.
 #pragma once
 
-#include <map>
-
 #include "common/algorithms/derive.h"
 #include "common/privacy/encode.h"
+#include "hospital_node/data/workbench.h"
 #include "hospital_node/training/split.h"
 
 namespace consilium::node {
 
-using Inputs = std::map<Digest, Bytes>;  // By Merkle root.
-
 Result<RawContribution> ComputeDescribe(const Plan& plan, const Table& table, const Query& query);
-Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
-Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
+Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const Query& query, const Given& given);
+Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Given& given);
 // By the query's kind.
-Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
+Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Given& given);
 
-// The model that a query names, checked against its root and layout.
-Result<std::vector<double>> ModelFrom(const Plan& plan, const ModelRequest& request, const Inputs& inputs);
+// Parameters that a query names, a model's or others of its layout, checked against root and layout.
+Result<std::vector<double>> ParametersFrom(const Plan& plan, const Digest& root, const Given& given);
 // With standardize = "site" the hospital's own scale, else the query's.
 Preprocessing LocalPreprocessing(const Plan& plan, const Table& table, const Rows& rows, const ModelRequest& request);
 // The local training of one round; the order of rows depends on seed, round and model, never on the attempt.

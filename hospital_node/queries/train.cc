@@ -5,15 +5,33 @@
 #include <algorithm>
 
 #include "common/model/fit.h"
+#include "common/plan/strategy.h"
 #include "hospital_node/queries/queries.h"
+#include "hospital_node/training/control.h"
 #include "hospital_node/training/design.h"
 
 namespace consilium::node {
+namespace {
 
-Result<std::vector<double>> ModelFrom(const Plan& plan, const ModelRequest& request, const Inputs& inputs) {
-  const auto found = inputs.find(request.model);
-  if (found == inputs.end() || BlobRoot(found->second) != request.model)
-    return Fail(Code::kProtocol, "the query's model is absent or differs from its root");
+double WeightOf(const Plan& plan, const Table& table, const Rows& rows) {
+  const auto patients = static_cast<double>(PatientsIn(table, rows.train)), cap = static_cast<double>(plan.weight_cap);
+  return std::min(patients, cap) / cap;
+}
+
+RawContribution Zeros(const Query& query) {
+  RawContribution out;
+  for (const Block& block : query.blocks) {
+    if (block.name != kCountBlock) out.blocks.emplace_back(block.length, 0.0);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<double>> ParametersFrom(const Plan& plan, const Digest& root, const Given& given) {
+  const auto found = given.inputs.find(root);
+  if (found == given.inputs.end() || BlobRoot(found->second) != root)
+    return Fail(Code::kProtocol, "parameters that the query names are absent or differ from their root");
   auto parameters = ParseParameterBlob(found->second, LayoutOf(ModelOf(plan)));
   if (!parameters) return Fail(Code::kProtocol, parameters.error().what);
   return std::move(*parameters);
@@ -39,25 +57,46 @@ Recipe RoundRecipe(const Plan& plan, std::uint32_t round, const Digest& model) {
   return out;
 }
 
-Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs) {
+Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const Query& query, const Given& given) {
   const ModelRequest request = TRY(ReadTrainQuery(plan, query));
-  const std::vector<double> start = TRY(ModelFrom(plan, request, inputs));
+  if (ShowsSingleHospitals(plan)) {
+    if (SeatsOf(query) != given.seats)
+      return Fail(Code::kProtocol, "the query's seats are not as many as the hospitals that are invited");
+    if (query.params["turn"].AsInteger() != given.seat) return Zeros(query);
+  }
+  const std::vector<double> start = TRY(ParametersFrom(plan, request.model, given));
+  Hooks<double> hooks;
+  if (plan.algorithm == "fedprox") hooks = {.proximal_mu = plan.mu, .anchor = start, .correction = {}};
+  std::vector<double> mean, correction;
+  Control control;
+  if (KeepsMemory(plan)) {
+    mean = TRY(ParametersFrom(plan, request.further.at("control"), given));
+    control = TRY(ReadControl(given.memory, start.size()));
+    correction = control.Correction(mean);
+    hooks.correction = correction;
+  }
   const Rows rows = TRY(SplitRows(plan, table));
   const Design design = BuildDesign(plan, table, rows.train, LocalPreprocessing(plan, table, rows, request));
-  const auto trained = Fit(RoundRecipe(plan, request.round, request.model), design.x, design.Targets(), start);
-  const auto patients = static_cast<double>(PatientsIn(table, rows.train)), cap = static_cast<double>(plan.weight_cap);
-  const double weight = trained ? std::min(patients, cap) / cap : 0;
+  TrainingRun run;
+  const auto trained =
+      Fit(RoundRecipe(plan, request.round, request.model), design.x, design.Targets(), start, hooks, &run);
+  if (!trained) return Zeros(query);  // Diverged; what the hospital remembers stays.
+  const double weight = WeightOf(plan, table, rows);
   RawContribution out;
-  out.blocks.emplace_back(start.size(), 0.0);
-  for (std::size_t j = 0; trained && j < start.size(); ++j) out.blocks[0][j] = ((*trained)[j] - start[j]) * weight;
-  out.blocks.push_back({weight});
+  out.blocks = {std::vector<double>(start.size()), {weight}};
+  for (std::size_t j = 0; j < start.size(); ++j) out.blocks[0][j] = ((*trained)[j] - start[j]) * weight;
+  if (!KeepsMemory(plan)) return out;
+  const ControlChange change = control.Move(plan, query, run.rates, mean, start, *trained, weight);
+  out.blocks.push_back(change.sum);
+  out.blocks.push_back({change.weight});
+  out.memory = Encode(control);
   return out;
 }
 
-Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs) {
+Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Given& given) {
   if (query.kind == "describe") return ComputeDescribe(plan, table, query);
-  if (query.kind == "train") return ComputeTrain(plan, table, query, inputs);
-  if (query.kind == "evaluate") return ComputeEvaluate(plan, table, query, inputs);
+  if (query.kind == "train") return ComputeTrain(plan, table, query, given);
+  if (query.kind == "evaluate") return ComputeEvaluate(plan, table, query, given);
   return Fail(Code::kProtocol, fmt::format("this build answers no query of kind \"{}\"", query.kind));
 }
 

@@ -108,7 +108,7 @@ TEST(ServerStep, ControlVariatesByHand) {
   Vec control = {0.25, -1}, correction(2);
   ControlCorrection(control, mean, correction);
   EXPECT_EQ(correction, (Vec{0.25, 1}));
-  ControlStep(4, 0.5, mean, x, y, control);  // c_i - c + (x - y) / 2
+  ControlStep(4 * 0.5, mean, x, y, control);  // c_i - c + (x - y) / 2
   EXPECT_EQ(control, (Vec{0.25, -1.5}));
   Vec c(2);
   MeanControl(Vec{3, -1}, 4, c);
@@ -129,7 +129,7 @@ TEST(ServerStep, TheNewControlIsTheMeanGradient) {
       y[i] -= 0.05 * (gradient + correction[i]);
     }
   }
-  ControlStep(5, 0.05, mean, x, y, control);
+  ControlStep(5 * 0.05, mean, x, y, control);
   EXPECT_NEAR(control[0], gradients[0] / 5, 1e-14);
   EXPECT_NEAR(control[1], gradients[1] / 5, 1e-14);
 }

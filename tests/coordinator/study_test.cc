@@ -129,7 +129,10 @@ class StudyTest : public testing::Test {
     RawContribution raw;
     for (const Block& block : query.blocks) {
       if (block.name == kCountBlock) continue;
-      const double value = block.name == "rows" ? rows : block.role == Role::kPresent ? 1 : 0;
+      const double value = block.name == "rows"           ? rows
+                           : block.role == Role::kPresent ? 1
+                           : block.role == Role::kWeight  ? weight_
+                                                          : 0;
       raw.blocks.emplace_back(block.length, value);
     }
     const Bytes words = *Encode(query, raw, nullptr);
@@ -150,6 +153,25 @@ class StudyTest : public testing::Test {
   }
   double Rows() const { return study_->algorithm().Results()["describe"]["rows"].AsDouble(); }
 
+  // Another study, of two rounds of training without moments.
+  void Train() {
+    std::string text = kPlan;
+    text.replace(text.find("[describe]"), text.find("[privacy]") - text.find("[describe]"),
+                 "label = \"sick\"\nfeatures = [\"age\"]\n[preprocessing]\nimpute = \"constant\"\n"
+                 "standardize = \"declared\"\n[training]\nlearning_rate = 0.5\n");
+    text.replace(text.find("[data]"), 6, "rounds = 2\n[data]");
+    const std::string schema =
+        std::string(kSchema) + "[columns.sick]\ntype = \"label\"\npositive = [\"1\"]\nnegative = [\"0\"]\n";
+    auto plan = ParsePlanToml(text, "plan.toml", [&](const std::string&) -> Result<std::string> { return schema; });
+    ASSERT_TRUE(plan.has_value()) << plan.error().what;
+    plan_ = *plan;
+    study_ = *Study::Submit(Canonical(plan_), context(), now_);
+    Take();
+    for (std::uint32_t i : {1, 2, 3}) Online(i);
+    for (std::uint32_t i : {1, 2, 3}) Approve(i);
+  }
+
+  double weight_ = 0.5;
   IdentityKey key_ = Key(99);
   RosterChain chain_;
   Plan plan_;
@@ -182,6 +204,36 @@ TEST_F(StudyTest, StartsWithEnoughApprovalsAfterAQuietDeadline) {
   EXPECT_EQ(study_->NextDeadline(now_.instant), now_.instant + plan_.round_deadline);
   Later(plan_.round_deadline);
   EXPECT_TRUE(Last<Invite>(1).has_value());
+}
+
+// A hospital that missed a release learns from any later one whether its contribution counts.
+TEST_F(StudyTest, EachReleaseSaysWhichAttemptOfEveryHospitalCounts) {
+  Train();
+  for (std::uint32_t i : {1, 2, 3}) Upload(i, 0);
+  using Counted = std::map<std::uint32_t, std::uint32_t>;
+  EXPECT_EQ(Last<Release>(1)->counted, (Counted{{1, 1}, {2, 1}, {3, 1}}));
+  Restart();
+  for (std::uint32_t i : {1, 2, 3}) Online(i);
+  study_->OnDecline(3, 2, Reason::kFailedHere, now_);
+  Take();
+  Upload(1, 0);
+  Upload(2, 0);
+  Later(std::chrono::seconds(10));
+  EXPECT_EQ(Last<Release>(3)->counted, (Counted{{1, 2}, {2, 2}, {3, 1}}));
+  EXPECT_EQ(study_->record().counted, Last<Release>(3)->counted);
+}
+
+TEST_F(StudyTest, ATrainingThatDivergesFailsWithItsReason) {
+  Train();
+  weight_ = 0;  // No hospital's own training gave finite numbers.
+  for (std::uint32_t i : {1, 2, 3}) Upload(i, 0);
+  EXPECT_EQ(study_->record().phase, StudyPhase::kFailed);
+  EXPECT_EQ(study_->record().reason, Reason::kDiverged);
+  EXPECT_FALSE(Last<Release>(1)->last) << "it is not the study's end that was planned";
+  EXPECT_EQ(Last<StudyState>(1)->reason, Reason::kDiverged);
+  Restart();
+  Later(std::chrono::seconds(10));
+  EXPECT_EQ(study_->record().reason, Reason::kDiverged);
 }
 
 TEST_F(StudyTest, OneAnswerIsTheExactSumAndEndsTheStudy) {

@@ -250,7 +250,7 @@ TEST(Plans, WithoutBottomHarmNoCoordinator) {
   federation.StartCoordinator();
   const auto endpoints = coordinator::ReadEndpoints(federation.coordinator());
   const std::string token = ReadText(coordinator::AdminTokenFile(federation.coordinator()));
-  const auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  const auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
   ASSERT_TRUE(api.has_value());
   for (const std::string& plan :
        {std::string(500'000, '['), "{\"a\":" + std::string(500'000, '['), std::string(700'000, '{')}) {

@@ -38,9 +38,9 @@ fs::path TemporaryFolder() {
   return name;
 }
 
-demo::DemoStudy Cohort() {
+demo::DemoStudy Cohort(int hospitals = kHospitals) {
   demo::DemoStudy study;
-  study.hospitals = kHospitals;
+  study.hospitals = static_cast<std::uint32_t>(hospitals);
   return study;
 }
 
@@ -86,7 +86,7 @@ class Template {
     if (founding.columns > 0) {
       WriteNumbers(root_ / "data", founding);
     } else {
-      EXPECT_TRUE(demo::WriteDemoData((root_ / "data").string(), Cohort(), 5).has_value());
+      EXPECT_TRUE(demo::WriteDemoData((root_ / "data").string(), Cohort(founding.hospitals), 5).has_value());
     }
     const fs::path coordinator = root_ / "coordinator";
     const std::string listen = "tcp://127.0.0.1:" + std::to_string(FreePort());
@@ -183,10 +183,12 @@ std::string PlanText(const PlanOptions& options) {
   std::string text = options.describe ? demo::DescribePlan(study) : demo::TrainPlan(study);
   text = Replaced(text, options.describe ? "demo-describe" : "demo-train", options.name);
   text = Replaced(text, "minimum_hospitals = 2", "minimum_hospitals = " + std::to_string(options.minimum_hospitals));
-  text = Replaced(text, "tolerated_dropouts = 1",
-                  "tolerated_dropouts = " + std::to_string(kHospitals - options.minimum_hospitals));
+  text = Replaced(
+      text, "tolerated_dropouts = 1",
+      "tolerated_dropouts = " + std::to_string(std::max(0, kHospitals - static_cast<int>(options.minimum_hospitals))));
   if (options.describe) return text;
   text = Replaced(text, "round_deadline = \"30s\"", "round_deadline = \"" + options.round_deadline + "\"");
+  text = Replaced(text, "algorithm = \"fedavg\"\n", options.strategy);
   return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
 }
 
@@ -249,7 +251,7 @@ bool Federation::CoordinatorAnswers() {
   const std::string token = ReadText(coordinator::AdminTokenFile(coordinator()));
   const auto endpoints = coordinator::ReadEndpoints(coordinator());
   if (!endpoints) return false;
-  auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
   if (!api || !api->Get("/v1/status")) return false;
   api_.emplace(std::move(*api));
   return true;

@@ -28,6 +28,7 @@ struct PlanOptions {
   std::uint32_t minimum_hospitals = 3;  // All: the study waits for who is missing.
   std::string round_deadline = "60s";
   bool describe = false;
+  std::string strategy = "algorithm = \"fedavg\"\n";  // Lines of [training].
 };
 std::string PlanText(const PlanOptions& options);
 // Describes all columns of a Founding with columns; every hospital must take part.
@@ -106,7 +107,7 @@ class Federation {
   std::filesystem::path root_;
   std::optional<Process> coordinator_process_;
   std::map<int, Process> node_processes_;
-  std::optional<cli::Api> api_;
+  std::optional<cli::HttpApi> api_;
 };
 
 // True as soon as `done` is, false when `limit` passes first.

@@ -279,9 +279,9 @@ class Federation {
     watch_.OnOfficerApproves(number, invite.study);
     const LedgerRow row{LedgerRow::Kind::kReserve, invite.study, 1, 1, "none", 0, 0, 0};
     watch_.OnHospitalCommitted(number, {AppendChain{"ledger", {}, Encode(row)}});
-    std::map<Digest, Bytes> inputs;
-    for (const Blob& blob : invite.inputs) inputs[blob.root] = blob.content;
-    watch_.OnCompute(number, *query, inputs);
+    node::Given given;
+    for (const Blob& blob : invite.inputs) given.inputs[blob.root] = blob.content;
+    watch_.OnCompute(number, *query, given);
     return *query;
   }
 

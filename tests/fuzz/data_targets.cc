@@ -13,6 +13,7 @@
 #include "hospital_node/data/infer.h"
 #include "hospital_node/data/table.h"
 #include "hospital_node/queries/queries.h"
+#include "hospital_node/training/control.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace consilium::fuzz {
@@ -208,6 +209,16 @@ void Safetensors(ByteView input) {
   if (const auto blob = ParseParameterBlob(input, layout)) CHECK(std::ranges::equal(ParameterBlob(*blob), input));
 }
 
+// A hospital's memory of a study that is read is written as the same, and corrects gradients by finite numbers.
+void StudyMemory(ByteView input) {
+  constexpr std::size_t kParameters = 5;
+  const Result<node::Control> control = node::ReadControl(input, kParameters);
+  CHECK(Says(control));
+  if (!control) return;
+  CHECK(control->sum.size() == kParameters && control->weight >= 0);
+  if (!input.empty()) CHECK(std::ranges::equal(node::Encode(*control), input));
+}
+
 // A query with exactly these bytes for which a contribution can be encoded and answered; and what a hospital with
 // patients would make of it under each plan: nothing, or a contribution of the query's shape.
 void QueryJson(ByteView input) {
@@ -228,8 +239,8 @@ void QueryJson(ByteView input) {
   for (const Block& block : query->blocks) CHECK(answer->Values(block.name).front() >= 0);
   for (const Plan& plan : Plans()) {
     const Bytes model = ParameterBlob(std::vector<double>(5, 0.5));
-    const node::Inputs inputs = {{BlobRoot(model), model}};
-    const auto computed = node::ComputeQuery(plan, Patients(), *query, inputs);
+    const node::Given given{.inputs = {{BlobRoot(model), model}}};
+    const auto computed = node::ComputeQuery(plan, Patients(), *query, given);
     CHECK(Says(computed));
     if (computed) CHECK(Encode(*query, *computed, &report).has_value() && report.not_finite == 0);
   }

@@ -71,6 +71,7 @@ void AuditExport(ByteView input);
 void Csv(ByteView input);
 void Infer(ByteView input);
 void Safetensors(ByteView input);
+void StudyMemory(ByteView input);
 void QueryJson(ByteView input);
 void AnswerWords(ByteView input);
 // wire_targets.cc

@@ -28,8 +28,8 @@ class Hospital {
         context_(HostileScenario(true), 1),
         watch_(context_, Identity(kServer).verify_key()),
         workbench_(kSelf, true, false,
-                   [this](const Plan&, const Query& query, const std::map<Digest, Bytes>& inputs) -> Status {
-                     watch_.OnCompute(kSelf, query, inputs);
+                   [this](const Plan&, const Query& query, const node::Given& given) -> Status {
+                     watch_.OnCompute(kSelf, query, given);
                      if (fails_) return Fail(Code::kIo, "a file of the data set cannot be read");
                      return {};
                    }),

@@ -6,6 +6,7 @@
 #include "common/model/spec.h"
 #include "common/turn/reply.h"
 #include "common/wire/records.h"
+#include "hospital_node/training/control.h"
 #include "tests/fuzz/world.h"
 #include "tests/wire/examples.h"
 
@@ -64,6 +65,9 @@ void Records(const Writer& writer) {
   participant.officer = "officer-1";
   participant.contribution = InlineBlob(Bytes(64, 3));
   participant.results = ToBytes(View("{}"));
+  participant.memory = {2, InlineBlob(Bytes(48, 1))};
+  participant.pending = {3, InlineBlob(Bytes(48, 2))};
+  participant.counted = 2;
   writer.Put("record", "participant", Encode(participant));
   writer.Put("record", "ledger",
              Encode(LedgerRow{LedgerRow::Kind::kCommit, Filled<StudyId>(1), 2, 3, "none", 0.5, 1, 9}));
@@ -112,6 +116,8 @@ void Others(const Writer& writer) {
   const Bytes payload = *FromBase64(Text(line.view()).substr(11));
   writer.Put("token", "payload", ByteView(payload).first(payload.size() - 4));
   writer.Put("safetensors", "logistic", WriteSafetensors(LayoutOf({.inputs = 3}), {1, 2, 3, 4}, {{"rounds", "3"}}));
+  writer.Put("memory", "first", node::Encode(node::Control{{0, 0, 0, 0, 0}, 0}));
+  writer.Put("memory", "later", node::Encode(node::Control{{0.5, -1, 0.25, 3, -0.125}, 0.75}));
   writer.Put("safetensors", "blob", ParameterBlob({1, 2, 3, 4}));
   for (std::uint8_t plan = 0; plan < 4; ++plan) {
     for (std::uint8_t style = 0; style < 4; ++style) {

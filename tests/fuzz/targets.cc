@@ -7,7 +7,7 @@
 namespace consilium::fuzz {
 namespace {
 
-constexpr std::array<Target, 22> kTargets = {{
+constexpr std::array<Target, 23> kTargets = {{
     {"address", Address, 300, 22},
     {"answer", AnswerWords, 2048, 1},
     {"audit", AuditExport, 4096, 6},
@@ -19,6 +19,7 @@ constexpr std::array<Target, 22> kTargets = {{
     {"envelope", EnvelopeFrame, 4096, 14},
     {"infer", Infer, 2048, 5},
     {"json", Json, 4096, 18},
+    {"memory", StudyMemory, 256, 1},
     {"message", MessagePayload, 4096, 10},
     {"node_turn", NodeTurn, 256, 1},
     {"plan_json", PlanJson, 4096, 4},

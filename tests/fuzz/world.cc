@@ -4,7 +4,7 @@
 namespace consilium::fuzz {
 namespace {
 
-Plan MakePlan(const std::string& name, int columns, const std::string& task) {
+Plan MakePlan(const std::string& name, int columns, const std::string& task, const std::string& strategy = "fedavg") {
   std::string schema = "[columns.outcome]\ntype = 'label'\npositive = [1]\nnegative = [0]\n", list;
   for (int i = 0; i < columns; ++i) {
     const std::string column = "x" + std::to_string(i);
@@ -14,7 +14,8 @@ Plan MakePlan(const std::string& name, int columns, const std::string& task) {
   const bool train = task == "train";
   const std::string text = "[study]\nname = '" + name + "'\npurpose = 'p'\nresearcher = 'r'\nround_deadline = '20s'\n" +
                            (train ? "rounds = 2\n" : "") + "[data]\ndataset = 'cohort'\nschema = 's'\n" +
-                           (train ? "label = 'outcome'\nfeatures = [" + list + "]\n[training]\nweight_cap = 100\n"
+                           (train ? "label = 'outcome'\nfeatures = [" + list +
+                                        "]\n[training]\nweight_cap = 100\nalgorithm = '" + strategy + "'\n"
                                   : "[describe]\ncolumns = [" + list + "]\nbins = " + task + "\n") +
                            "[privacy]\nmode = 'none'\n[aggregation]\nprofile = 'visible'\n";
   auto plan = ParsePlanToml(text, "plan.toml", [&](const std::string&) -> Result<std::string> { return schema; });
@@ -51,7 +52,8 @@ const RosterChain& Chain() {
 
 const std::vector<Plan>& Plans() {
   static const std::vector<Plan> plans = {MakePlan("small", 2, "16"), MakePlan("learn", 2, "train"),
-                                          MakePlan("large", 9, "1024")};
+                                          MakePlan("large", 9, "1024"), MakePlan("remember", 2, "train", "scaffold"),
+                                          MakePlan("adapt", 2, "train", "fedyogi")};
   return plans;
 }
 

@@ -137,6 +137,37 @@ TEST(Judge, TheQueryIsOneThatThePlanCanAskInThisRound) {
       << "the moments of a federated standardisation";
 }
 
+TEST(Judge, OnlyAPlanThatKeepsAMemoryAsksForGradients) {
+  const auto with_control = [](const char* algorithm, double bound) {
+    return Spoilt([&](Case& c) {
+      c.plan.algorithm = algorithm;
+      c.plan.local_epochs = 4;
+      c.plan.learning_rate = 0.5;
+      c.query.blocks.pop_back();
+      c.query.Append("control", 5, Role::kStatistic, bound, 3);
+      c.query.Finish();
+    });
+  };
+  EXPECT_EQ(with_control("scaffold", 8), Reason::kNone);
+  EXPECT_EQ(with_control("scaffold", 9), Reason::kQueryNotDerived) << "beyond what update_bound gives";
+  EXPECT_EQ(with_control("fedavg", 8), Reason::kQueryNotDerived);
+}
+
+TEST(Judge, TrainingFromAnotherMemoryThanTheOneThatCountsIsDeclined) {
+  const auto remembering = [](const char* algorithm, std::uint32_t memory, std::uint32_t counted) {
+    return Spoilt([&](Case& c) {
+      c.plan.algorithm = algorithm;
+      c.record.memory.attempt = memory;
+      c.record.counted = counted;
+    });
+  };
+  EXPECT_EQ(remembering("scaffold", 0, 0), Reason::kNone);
+  EXPECT_EQ(remembering("scaffold", 3, 3), Reason::kNone);
+  EXPECT_EQ(remembering("scaffold", 3, 4), Reason::kMemory);
+  EXPECT_EQ(remembering("scaffold", 0, 4), Reason::kMemory);
+  EXPECT_EQ(remembering("fedavg", 0, 4), Reason::kNone) << "nothing is computed from it";
+}
+
 TEST(Judge, TheInputsAreThoseThatTheQueryNames) {
   EXPECT_EQ(Spoilt([](Case& c) { c.invite.inputs = {}; }), Reason::kQueryNotDerived);
   EXPECT_EQ(Spoilt([](Case& c) { c.invite.inputs = {InlineBlob(View("another"))}; }), Reason::kQueryNotDerived);

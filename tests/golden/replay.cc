@@ -199,7 +199,7 @@ class Run {
     Vec average(x_.size()), sum(x_.size());
     for (std::size_t i = 0; i < study_.centres.size(); ++i) {
       const Vec y = TRY(TrainAt(i, round));
-      if (strategy_ == "Scaffold") ControlStep(static_cast<double>(steps_), rate_, c_, x_, y, controls_[i]);
+      if (strategy_ == "Scaffold") ControlStep(static_cast<double>(steps_) * rate_, c_, x_, y, controls_[i]);
       const auto weight = static_cast<double>(study_.centres[i].x.rows());
       for (std::size_t j = 0; j < x_.size(); ++j) {
         average[j] += weight * (y[j] - x_[j]) / total_;

@@ -37,20 +37,30 @@ struct Federation {
   std::vector<node::DataSetSpec> hospitals;
   node::FileWorkbench workbench;
 
-  // One sum over the given hospitals (all when empty): what the coordinator gets.
-  Result<Answer> Ask(const Step& step, const std::vector<std::uint32_t>& who = {}) const {
-    std::map<Digest, Bytes> inputs;
-    for (const Bytes& input : step.inputs) inputs[BlobRoot(input)] = input;
+  std::map<std::uint32_t, Bytes> memories = {};  // What each hospital remembers of the study, by number.
+
+  // One sum over the given hospitals (all when empty): what the coordinator gets. Those in it remember it.
+  Result<Answer> Ask(const Step& step, const std::vector<std::uint32_t>& who = {}) {
+    node::Given given;
+    for (const Bytes& input : step.inputs) given.inputs[BlobRoot(input)] = input;
+    given.seats = static_cast<std::uint32_t>(who.empty() ? hospitals.size() : who.size());
     std::vector<std::uint32_t> survivors;
     Bytes sum(step.query.WireBytes());
     for (std::uint32_t i = 0; i < hospitals.size(); ++i) {
       if (!who.empty() && std::find(who.begin(), who.end(), i + 1) == who.end()) continue;
-      const RawContribution raw = TRY(workbench.Compute(plan, hospitals[i], step.query, inputs));
+      const RawContribution raw = TRY(workbench.Compute(plan, hospitals[i], step.query, Remembering(i + 1, given)));
+      if (raw.memory) memories[i + 1] = *raw.memory;
+      ++given.seat;
       const Bytes words = TRY(Encode(step.query, raw, nullptr));
       AddWords(step.query.ring, sum, words);
       survivors.push_back(i + 1);
     }
     return Answer::Create(step.query, survivors, std::move(sum));
+  }
+
+  node::Given Remembering(std::uint32_t number, node::Given given) {
+    given.memory = memories[number];
+    return given;
   }
 
   // The next query as it reaches a hospital: numbered, canonical, parsed again.
@@ -63,13 +73,13 @@ struct Federation {
     return step;
   }
 
-  Status Advance(Algorithm* algorithm, Query* last_train = nullptr) const {
+  Status Advance(Algorithm* algorithm, Query* last_train = nullptr) {
     const Step step = NextOf(*algorithm);
     if (last_train != nullptr && step.query.kind == "train") *last_train = step.query;
     return algorithm->Absorb(step.query, TRY(Ask(step)));
   }
 
-  Status Run(Algorithm* algorithm, Query* last_train = nullptr) const {
+  Status Run(Algorithm* algorithm, Query* last_train = nullptr) {
     while (algorithm->Next(1)) TRY(Advance(algorithm, last_train));
     return {};
   }

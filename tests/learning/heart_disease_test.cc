@@ -87,5 +87,16 @@ TEST_F(HeartDiseaseTest, TrainsAModelThatRanksPatientsWell) {
   EXPECT_NEAR((*pooled)["all"]["pooled"]["auroc"].AsDouble(), evaluation["auroc"].AsDouble(), 0.02);
 }
 
+TEST_F(HeartDiseaseTest, TheOtherStrategiesOfTheExamplesDoTheSame) {
+  for (const char* plan : {"fedadam.toml", "scaffold.toml"}) {
+    Use(plan);
+    federation_.memories.clear();
+    auto algorithm = *MakeAlgorithm(federation_.plan);
+    const auto run = federation_.Run(algorithm.get());
+    ASSERT_TRUE(run.has_value()) << run.error().what;
+    EXPECT_GT(algorithm->Results()["evaluation"]["auroc"].AsDouble(), 0.82) << plan;
+  }
+}
+
 }  // namespace
 }  // namespace consilium

@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <deque>
 
+#include "common/algorithms/derive.h"
 #include "common/secagg/variant.h"
 #include "common/turn/reply.h"
 #include "common/wire/codec.h"
@@ -55,14 +58,19 @@ class TestWorkbench final : public Workbench {
     if (plan.minimum_patients > 30) return Fail(Code::kRefused, "30 patients are fewer than the minimum");
     return {};
   }
-  [[nodiscard]] Result<RawContribution> Compute(const Plan& /*plan*/, const DataSetSpec& /*spec*/, const Query& query,
-                                                const std::map<Digest, Bytes>& inputs) const override {
+  [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& /*spec*/, const Query& query,
+                                                const Given& given) const override {
     ++computed;
     if (fail) return Fail(Code::kIo, "the disk is gone");
-    seen_inputs = inputs;
+    seen_inputs = given.inputs;
+    seen = given;
     RawContribution raw;
     for (std::size_t i = 0; i + 1 < query.blocks.size(); ++i)
       raw.blocks.emplace_back(query.blocks[i].length, 0.25 * query.round);
+    if (NeedsMemory(plan, query) && large_memory)
+      raw.memory = Bytes(kInlineBlob + query.round, 9);
+    else if (NeedsMemory(plan, query))
+      raw.memory = ToBytes(View(fmt::format("{}after round {}", Text(given.memory), query.round)));
     return raw;
   }
   [[nodiscard]] Result<Value> OwnResults(const Plan& /*plan*/, const DataSetSpec& /*spec*/, const Query& last_query,
@@ -71,7 +79,8 @@ class TestWorkbench final : public Workbench {
   }
   mutable int computed = 0;
   mutable std::map<Digest, Bytes> seen_inputs;
-  bool fail = false;
+  mutable Given seen;
+  bool fail = false, large_memory = false;
 };
 
 class Bench : public testing::Test {
@@ -241,6 +250,10 @@ class Bench : public testing::Test {
   }
   // The answer of a round; `model_` is the next model.
   void SayRelease(std::uint32_t round, std::uint32_t attempt, bool last = false) {
+    SayReleaseCounting(round, attempt, {{1, attempt}, {2, attempt}, {3, attempt}}, last);
+  }
+  void SayReleaseCounting(std::uint32_t round, std::uint32_t attempt, std::map<std::uint32_t, std::uint32_t> counted,
+                          bool last = false) {
     Release release;
     release.study = plan_.id();
     release.seq = ++releases_;
@@ -250,6 +263,7 @@ class Bench : public testing::Test {
     release.survivors = {1, 2, 3};
     release.model = AsBlob(model_);
     release.last = last;
+    release.counted = std::move(counted);
     last_release_ = Blake2b(Say(release));
   }
   [[nodiscard]] std::vector<LedgerRow> LedgerRows() {

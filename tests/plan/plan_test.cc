@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "common/plan/plan.h"
+#include "common/plan/strategy.h"
 
 namespace consilium {
 namespace {
@@ -179,17 +179,17 @@ TEST(Plan, AnImpossibleValueIsNamedWithItsRange) {
   ExpectError(With(kTrain, "name = \"Heart disease\"", "name = \"\""), "name: must not be empty");
   ExpectError(With(kTrain, "name = \"Heart disease\"", "name = \"a\\nb\""), "without line breaks");
   ExpectError(With(kTrain, "name = \"Heart disease\"", "name = \"../etc\""), "must not have a '/'");
-  for (const auto& [line, part] :
-       std::vector<std::pair<std::string, std::string>>{{"local_epochs = 1\nlocal_steps = 1", "write one of them"},
-                                                        {"local_epochs = 0", "one of them must be"},
-                                                        {"batch_size = 0", "batch_size"},
-                                                        {"learning_rate = 101", "learning_rate"},
-                                                        {"l2 = -1", "l2"},
-                                                        {"seed = -1", "seed"},
-                                                        {"update_bound = 0", "update_bound"},
-                                                        {"weight_cap = 0", "weight_cap"},
-                                                        {"reproducible = 1", "reproducible"},
-                                                        {"algorithm = 'fedprox'", "must be one of \"fedavg\""}}) {
+  for (const auto& [line, part] : std::vector<std::pair<std::string, std::string>>{
+           {"local_epochs = 1\nlocal_steps = 1", "write one of them"},
+           {"local_epochs = 0", "one of them must be"},
+           {"batch_size = 0", "batch_size"},
+           {"learning_rate = 101", "learning_rate"},
+           {"l2 = -1", "l2"},
+           {"seed = -1", "seed"},
+           {"update_bound = 0", "update_bound"},
+           {"weight_cap = 0", "weight_cap"},
+           {"reproducible = 1", "reproducible"},
+           {"algorithm = 'fedsgd'", "must be one of \"fedavg\", \"fedprox\""}}) {
     ExpectError(With(kTrain, "learning_rate = 0.1", line), part);
   }
   const std::string head = "[model]\nkind = 'mlp'\n";
@@ -279,6 +279,85 @@ TEST(Plan, CountsItsSums) {
   EXPECT_EQ(sums("[evaluation]\nevery = 20\n"), 1U + 20 + 1);
   EXPECT_EQ(sums("[preprocessing]\nstandardize = 'site'\n"), 1U + 20 + 1);
   EXPECT_EQ(sums("[preprocessing]\nstandardize = 'site'\nimpute = 'constant'\n"), 20U + 1);
+}
+
+std::string Training(const std::string& keys) { return With(kTrain, "learning_rate = 0.1", keys); }
+
+TEST(Plan, AStrategyHasItsOwnKeysAndNoOthers) {
+  const auto written = [](const std::string& keys) {
+    const Value value = ParseJson(TextOf(Good(Training(keys)))).value();
+    std::string out;
+    for (const char* key : {"mu", "server_learning_rate", "beta1", "beta2", "tau"}) {
+      if (value["training"].Has(key)) out += std::string(key) + "=" + CanonicalJson(value["training"][key]) + " ";
+    }
+    return out;
+  };
+  EXPECT_EQ(written("algorithm = 'fedavg'"), "");
+  EXPECT_EQ(written("algorithm = 'cyclic'"), "");
+  EXPECT_EQ(written("algorithm = 'fedprox'"), "mu=0.01 ");
+  EXPECT_EQ(written("algorithm = 'fedprox'\nmu = 1"), "mu=1 ");
+  EXPECT_EQ(written("algorithm = 'fedadam'"), "server_learning_rate=0.01 beta1=0.9 beta2=0.999 tau=0.001 ");
+  EXPECT_EQ(written("algorithm = 'fedyogi'\ntau = 1e-8"), "server_learning_rate=0.01 beta1=0.9 beta2=0.999 tau=1e-8 ");
+  EXPECT_EQ(written("algorithm = 'fedadagrad'"), "server_learning_rate=0.01 beta1=0.9 tau=0.001 ");
+  EXPECT_EQ(written("algorithm = 'scaffold'"), "server_learning_rate=1 ");
+  ExpectError(Training("mu = 0.1"),
+              "[training] mu: is no key of algorithm = \"fedavg\"; it belongs to fedprox; take it out, or write one");
+  ExpectError(Training("algorithm = 'fedadagrad'\nbeta2 = 0.9"), "it belongs to fedadam, fedyogi");
+  ExpectError(Training("algorithm = 'fedprox'\nserver_learning_rate = 1"),
+              "it belongs to fedadam, fedyogi, fedadagrad, scaffold");
+  ExpectError(Training("algorithm = 'fedprox'\nmuu = 1"), "did you mean 'mu'?");
+  for (const auto& [strategy, line] :
+       std::vector<std::pair<std::string, std::string>>{{"fedprox", "mu = -1"},
+                                                        {"fedadam", "beta1 = 1"},
+                                                        {"fedadam", "beta2 = 1"},
+                                                        {"fedadam", "tau = 0"},
+                                                        {"scaffold", "server_learning_rate = 0"}}) {
+    ExpectError(Training("algorithm = '" + strategy + "'\n" + line), "must be between");
+  }
+}
+
+TEST(Plan, EveryStrategyReadsBackFromItsCanonicalBytes) {
+  for (const std::string& strategy : StrategyNames()) {
+    const Plan plan = Good("[evaluation]\nevery = 2\n" +
+                           Training("algorithm = '" + strategy + "'\nearly_stopping = 'brier'\nmin_delta = 0.125"));
+    const auto again = ParsePlan(Canonical(plan));
+    ASSERT_TRUE(again.has_value()) << strategy << ": " << again.error().what;
+    EXPECT_EQ(Canonical(*again), Canonical(plan));
+    EXPECT_EQ(again->early_stopping, "brier");
+    EXPECT_EQ(again->min_delta, 0.125);
+    EXPECT_NE(Summary(plan).find("by " + TitleOf(plan)), std::string::npos);
+    EXPECT_NE(Summary(plan).find(ExplanationOf(plan)), std::string::npos);
+  }
+}
+
+TEST(Plan, ACycleOfSingleModelsIsOnlyForWhoProtectsNothing) {
+  const std::string cyclic = Training("algorithm = 'cyclic'");
+  EXPECT_NE(Summary(Good(cyclic)).find("EACH STEP SHOWS ONE HOSPITAL'S MODEL"), std::string::npos);
+  EXPECT_EQ(Summary(Good(kTrain)).find("EACH STEP SHOWS"), std::string::npos);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"mode = \"none\"", "mode = \"distributed\""}, {"profile = \"visible\"", "profile = \"secure\""}}) {
+    ExpectError(With(cyclic, from, to), "\"cyclic\" shows one hospital's model at each step, which no sum hides");
+  }
+}
+
+TEST(Plan, EarlyStoppingWatchesAnEvaluationThatThereIs) {
+  const std::string on = Training("early_stopping = 'log_loss'");
+  ExpectError(on, "[evaluation] every: is 0, but early_stopping watches evaluations during training");
+  ExpectError("[evaluation]\nevery = 1\nmetrics = ['auroc']\n" + on, "must name 'log_loss'");
+  ExpectError("[evaluation]\nevery = 1\n" + Training("early_stopping = 'f1'"), "must be one of \"none\", \"auroc\"");
+  ExpectError(Training("patience = 2"), "has no meaning without early_stopping");
+  ExpectError(Training("early_stopping = 'none'\nrestore_best = true"), "has no meaning without early_stopping");
+  const Plan plan = Good("[evaluation]\nevery = 1\n" + on);
+  EXPECT_EQ(plan.patience, 3U);
+  EXPECT_TRUE(plan.restore_best);
+  EXPECT_EQ(TotalSums(plan), 1U + 20 + 20) << "at most";
+  const std::string text = Summary(plan);
+  EXPECT_NE(text.find("at most 41 sums"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find("when log_loss did not improve in 3 evaluations in a row; the study's model is then the best one"),
+      std::string::npos)
+      << text;
+  EXPECT_EQ(TextOf(Good(Training("early_stopping = 'none'"))), TextOf(Good(Training("")))) << "one study, one form";
 }
 
 TEST(Plan, DesignColumnsAreOneHotWithoutTheReference) {

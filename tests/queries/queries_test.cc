@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "common/model/fit.h"
 #include "common/model/metrics.h"
+#include "common/plan/strategy.h"
+#include "hospital_node/training/control.h"
 #include "hospital_node/training/design.h"
 #include "tests/data/tables.h"
 
@@ -24,7 +27,7 @@ double Sum(const std::vector<double>& v) { return std::accumulate(v.begin(), v.e
 // A model query with its model.
 struct Asked {
   Query query;
-  Inputs inputs;
+  Given inputs;
 };
 Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<double>& model,
                const Preprocessing& preprocessing) {
@@ -32,7 +35,7 @@ Asked AskModel(const Plan& plan, const std::string& kind, const std::vector<doub
   const Digest root = BlobRoot(blob);
   return {
       kind == "train" ? TrainQuery(plan, 1, root, preprocessing, 3) : EvaluateQuery(plan, 1, root, preprocessing, 3),
-      {{root, blob}}};
+      {.inputs = {{root, blob}}}};
 }
 
 TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
@@ -87,7 +90,7 @@ TEST(TrainQuery, ContributesTheWeightedChangeOfLocalTraining) {
   const Design design = BuildDesign(plan, table, rows.train, preprocessing);
   const std::vector<double> start = {0.5, 0, 0, 0.25, -0.5};
   const std::vector<double> trained =
-      *Fit(RoundRecipe(plan, 1, asked.inputs.begin()->first), design.x, design.Targets(), start);
+      *Fit(RoundRecipe(plan, 1, asked.inputs.inputs.begin()->first), design.x, design.Targets(), start);
   const double weight = static_cast<double>(rows.train.size()) / 100;
   EXPECT_EQ(raw->blocks[1], std::vector<double>{weight});
   for (std::size_t j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][j], (trained[j] - start[j]) * weight);
@@ -128,6 +131,152 @@ TEST(TrainQuery, NobodyToTrainOnGivesZeros) {
   EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
 }
 
+// The blocks of a first round of this strategy on this table, everything else as it is.
+Result<RawContribution> FirstRound(const Plan& plan, const Table& table, Given given = {},
+                                   const std::vector<double>& control = std::vector<double>(5, 0.0)) {
+  const Bytes model = ParameterBlob({0.5, 0, 0, 0.25, -0.5}), sent = ParameterBlob(control);
+  given.inputs = {{BlobRoot(model), model}, {BlobRoot(sent), sent}};
+  std::map<std::string, Digest> further;
+  if (KeepsMemory(plan)) further["control"] = BlobRoot(sent);
+  const Query query = TrainQuery(plan, 1, BlobRoot(model), MakePreprocessing(plan, {}), given.seats, further);
+  return ComputeTrain(plan, table, query, given);
+}
+
+const std::string kSteps = "local_steps = 6\nbatch_size = 1000\nlearning_rate = 0.5\nupdate_bound = 8\n";
+
+// Full batches, so that a second way to compute it is a plain loop over gradients.
+std::vector<double> ByHand(const Plan& plan, const Table& table, double mu, const std::vector<double>& correction) {
+  const Design design = BuildDesign(plan, table, SplitRows(plan, table)->train, MakePreprocessing(plan, {}));
+  const std::vector<double> start = {0.5, 0, 0, 0.25, -0.5};
+  std::vector<double> w = start;
+  for (int step = 0; step < 6; ++step) {
+    std::vector<double> gradient(5, 0.0);
+    for (Eigen::Index row = 0; row < design.x.rows(); ++row) {
+      double z = w[4];
+      for (Eigen::Index j = 0; j < 4; ++j) z += design.x(row, j) * w[static_cast<std::size_t>(j)];
+      const double error = (1 / (1 + std::exp(-z)) - design.y[row]) / static_cast<double>(design.x.rows());
+      for (Eigen::Index j = 0; j < 4; ++j) gradient[static_cast<std::size_t>(j)] += error * design.x(row, j);
+      gradient[4] += error;
+    }
+    for (std::size_t j = 0; j < 5; ++j) w[j] -= 0.5 * (gradient[j] + mu * (w[j] - start[j]) + correction[j]);
+  }
+  for (std::size_t j = 0; j < 5; ++j) w[j] -= start[j];
+  return w;
+}
+
+double Length(const std::vector<double>& v) {
+  return std::sqrt(std::inner_product(v.begin(), v.end(), v.begin(), 0.0));
+}
+
+TEST(TrainQuery, FedProxHoldsTheModelNearTheOneItReceived) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"fedprox\"\nmu = 0.75\n" + kSteps);
+  const Table table = ManyPatients(80, 1);
+  const auto raw = FirstRound(plan, table, {.seats = 3});
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const std::vector<double> none(5, 0.0), expected = ByHand(plan, table, 0.75, none);
+  for (std::size_t j = 0; j < 5; ++j) EXPECT_NEAR(raw->blocks[0][j] / raw->blocks[1][0], expected[j], 1e-12);
+  EXPECT_LT(Length(expected), Length(ByHand(plan, table, 0, none)));
+}
+
+TEST(TrainQuery, ScaffoldCorrectsItsGradientsAndRemembersTheirMean) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"scaffold\"\n" + kSteps);
+  const Table table = ManyPatients(80, 1);
+  const auto first = FirstRound(plan, table, {.seats = 3});
+  ASSERT_TRUE(first.has_value()) << first.error().what;
+  const double weight = first->blocks[1][0];
+  const std::vector<double> free = ByHand(plan, table, 0, std::vector<double>(5, 0.0));
+  for (std::size_t j = 0; j < 5; ++j) {
+    EXPECT_NEAR(first->blocks[0][j] / weight, free[j], 1e-12) << "no correction in the first round";
+    EXPECT_NEAR(first->blocks[2][j], weight * -free[j] / (6 * 0.5), 1e-8) << "c_i is the mean gradient";
+  }
+  EXPECT_NEAR(first->blocks[3][0], weight, 1e-8) << "a newcomer";
+  // The second round: c - c_i is added, and what is summed is the change.
+  const std::vector<double> c = {0.25, -0.5, 0, 0, 0.125};
+  const auto second = FirstRound(plan, table, {.memory = *first->memory, .seats = 3}, c);
+  ASSERT_TRUE(second.has_value()) << second.error().what;
+  const Control remembered = *ReadControl(*first->memory, 5);
+  std::vector<double> correction(5);
+  for (std::size_t j = 0; j < 5; ++j) correction[j] = c[j] - remembered.sum[j] / remembered.weight;
+  const std::vector<double> corrected = ByHand(plan, table, 0, correction);
+  for (std::size_t j = 0; j < 5; ++j) {
+    EXPECT_NEAR(second->blocks[0][j] / weight, corrected[j], 1e-12);
+    const double variate = -corrected[j] / 3 - correction[j];
+    EXPECT_NEAR(remembered.sum[j] + second->blocks[2][j], weight * variate, 1e-8);
+  }
+  EXPECT_EQ(second->blocks[3][0], 0) << "as many patients as before";
+  EXPECT_EQ(*FirstRound(plan, table, {.memory = *first->memory, .seats = 3}, c)->memory, *second->memory);
+}
+
+// What rounding costs one round the next one makes good: memory and sums are the same numbers for ever.
+TEST(TrainQuery, TheMemoryIsExactlyTheSumOfWhatWasSent) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"scaffold\"\n" + kSteps);
+  Given given{.seats = 3};
+  std::vector<double> sums(5, 0.0), control(5, 0.0);
+  double weight = 0;
+  for (int round = 0; round < 20; ++round) {
+    const Table table = ManyPatients(60 + round, 1);  // Patients come and go.
+    const auto raw = *FirstRound(plan, table, given, control);
+    const Control remembered = *ReadControl(*raw.memory, 5);
+    weight += raw.blocks[3][0];
+    for (std::size_t j = 0; j < 5; ++j) sums[j] += raw.blocks[2][j];
+    EXPECT_EQ(remembered.sum, sums);
+    EXPECT_EQ(remembered.weight, weight);
+    EXPECT_NEAR(weight, raw.blocks[1][0], 1e-9);
+    given.memory = *raw.memory;
+    control[0] = 0.01 * round;
+  }
+}
+
+TEST(TrainQuery, ADivergedTrainingTakesPartWithoutWeightAndRemembersWhatItDid) {
+  const Table table = ManyPatients(80, 1);
+  for (const char* strategy : {"fedprox", "scaffold"}) {
+    Plan plan = SmallTrainPlan("", "algorithm = \"" + std::string(strategy) + "\"\n" + kSteps);
+    plan.learning_rate = 100;
+    plan.l2 = 1000;
+    plan.local_steps = 500;  // (1 - 100 * 1000)^500 is beyond any double.
+    const Given given{.memory = KeepsMemory(plan) ? Encode(Control{{1, 2, 3, 4, 5}, 0.5}) : Bytes(), .seats = 3};
+    const auto raw = FirstRound(plan, table, given);
+    ASSERT_TRUE(raw.has_value()) << raw.error().what;
+    EXPECT_EQ(raw->blocks[1], std::vector<double>{0}) << strategy;
+    if (!KeepsMemory(plan)) continue;
+    EXPECT_EQ(raw->blocks[2], std::vector<double>(5, 0.0));
+    EXPECT_EQ(raw->blocks[3], std::vector<double>{0});
+    EXPECT_FALSE(raw->memory.has_value()) << "it stays as it is";
+  }
+}
+
+TEST(TrainQuery, AMemoryThatIsNotOneIsRefused) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"scaffold\"\n" + kSteps);
+  const Bytes good = Encode(Control{{1, 2, 3, 4, 5}, 0.5});
+  const Bytes longer = Encode(Control{{1, 2, 3, 4, 5, 6}, 0.5}), negative = Encode(Control{{1, 2, 3, 4, 5}, -0.5});
+  const Bytes wild = Encode(Control{{1, 2, std::nan(""), 4, 5}, 0.5});
+  const Bytes cut(good.begin(), good.end() - 1);
+  EXPECT_TRUE(FirstRound(plan, ManyPatients(80, 1), {.memory = good, .seats = 3}).has_value());
+  for (const Bytes& memory : {longer, negative, wild, cut}) {
+    const auto refused = FirstRound(plan, ManyPatients(80, 1), {.memory = memory, .seats = 3});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::kCorrupt);
+    EXPECT_NE(refused.error().what.find("this hospital's memory"), std::string::npos);
+  }
+}
+
+TEST(TrainQuery, InACycleOnlyTheHospitalWhoseTurnItIsGivesItsModel) {
+  const Plan plan = SmallTrainPlan("", "algorithm = \"cyclic\"\n" + kSteps);
+  const Table table = ManyPatients(80, 1);
+  const std::uint32_t turn = TurnOf(plan.seed, 1, 3);
+  for (std::uint32_t seat = 0; seat < 3; ++seat) {
+    const auto raw = FirstRound(plan, table, {.seat = seat, .seats = 3});
+    ASSERT_TRUE(raw.has_value()) << raw.error().what;
+    EXPECT_EQ(raw->blocks[1][0] > 0, seat == turn);
+    EXPECT_EQ(Sum(raw->blocks[0]) != 0, seat == turn);
+  }
+  const Bytes model = ParameterBlob({0.5, 0, 0, 0.25, -0.5});
+  const Query query = TrainQuery(plan, 1, BlobRoot(model), MakePreprocessing(plan, {}), 3);
+  const auto refused = ComputeTrain(plan, table, query, {.inputs = {{BlobRoot(model), model}}, .seats = 4});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kProtocol);
+}
+
 TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
   const Plan plan = SmallTrainPlan();
   const Table table = ManyPatients(200, 2);
@@ -163,7 +312,7 @@ TEST(Queries, AModelThatIsAbsentChangedOrOfAnotherSizeIsRefused) {
   const Table table = ManyPatients(50, 1);
   Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
   EXPECT_FALSE(ComputeQuery(plan, table, asked.query, {}).has_value());
-  asked.inputs.begin()->second[0] ^= 1;
+  asked.inputs.inputs.begin()->second[0] ^= 1;
   EXPECT_FALSE(ComputeQuery(plan, table, asked.query, asked.inputs).has_value());
   const Asked longer = AskModel(plan, "train", std::vector<double>(6, 0.0), MakePreprocessing(plan, {}));
   const auto refused = ComputeQuery(plan, table, longer.query, longer.inputs);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/plan/strategy.h"
 #include "tests/sim/random.h"
 
 namespace consilium::sim {
@@ -36,6 +37,19 @@ Schema DrawSchema(std::uint32_t numbers) {
   outcome.negative = {"0"};
   schema.columns.push_back(outcome);
   return schema;
+}
+
+// From the plan's seed, so that the draws of everything else stay as they are.
+void DrawStrategy(Plan* plan) {
+  Random random(plan->seed);
+  if (random.PerMille(400)) return;  // FedAvg
+  const auto& names = StrategyNames();
+  plan->algorithm = random.PerMille(600) ? "scaffold" : names[random.Below(names.size())];
+  for (const StrategyKey& key : KeysOf(plan->algorithm)) plan->*key.field = key.fallback;
+  if (plan->evaluate_every > 0 && random.PerMille(500)) {
+    plan->early_stopping = "brier";
+    plan->patience = 1;
+  }
 }
 
 // Large: the upload does not fit into its message and is pulled, sometimes in several leaves.
@@ -72,6 +86,7 @@ Plan DrawPlan(Random& random, std::uint32_t index, std::uint32_t hospitals) {
     plan.evaluate_every = plan.rounds > 1 && random.PerMille(200) ? 2 : 0;
   }
   plan.seed = random.Below(1U << 30);
+  if (plan.task == Plan::Task::kTrain) DrawStrategy(&plan);
   const std::uint32_t sums = TotalSums(plan);
   plan.maximum_attempts = random.PerMille(150) ? sums + static_cast<std::uint32_t>(random.Below(4)) : 2 * sums + 20;
   auto parsed = ParsePlan(Canonical(plan));  // As everybody else will read it.
@@ -164,8 +179,8 @@ std::string Describe(const Scenario& s) {
   std::string text = fmt::format("{} hospitals", s.hospitals.size());
   for (const auto& plan : s.plans) {
     text += fmt::format(", {} of {} rounds, {} tolerated, {} attempts at most, {} s",
-                        plan.task == Plan::Task::kTrain ? "train" : "describe", plan.rounds, plan.tolerated_dropouts,
-                        plan.maximum_attempts, plan.round_deadline.count() / 1'000'000);
+                        plan.task == Plan::Task::kTrain ? plan.algorithm : "describe", plan.rounds,
+                        plan.tolerated_dropouts, plan.maximum_attempts, plan.round_deadline.count() / 1'000'000);
   }
   for (std::size_t i = 0; i < s.hospitals.size(); ++i) {
     const auto& h = s.hospitals[i];

@@ -27,8 +27,10 @@ std::string Watch::NameOf(const StudyId& study) const { return study.Hex().subst
 // ---- what a hospital does ----
 
 // Nothing is computed at a hospital that has not approved, durably; nothing from other inputs than the query names.
-void Watch::OnCompute(std::uint32_t number, const Query& query, const std::map<Digest, Bytes>& inputs) {
+void Watch::OnCompute(std::uint32_t number, const Query& query, const node::Given& given) {
+  const std::map<Digest, Bytes>& inputs = given.inputs;
   auto& hospital = hospitals_[number];
+  hospital.remembered[HashOf(query)] = given.memory;
   queries_.try_emplace(HashOf(query), query);
   context_.Note("{} computes {} of round {}", number, query.kind, query.round);
   if (!hospital.asked.contains(query.plan) || !hospital.reserved.contains(query.plan)) {
@@ -139,7 +141,33 @@ void Watch::OnParticipant(std::uint32_t number, const ParticipantRecord& record)
   const StudyId study(Blake2b(record.plan).bytes);
   auto& before = hospital.records[study];
   if (record.releases != before.releases || record.last_release != before.last_release) OnMark(number, before, record);
+  OnMemory(number, before, record);
   before = record;
+}
+
+// What a hospital remembers of a study moves only when a contribution of its own is in an answer, and then to what that
+// contribution left behind; one that was not put back never loses it.
+void Watch::OnMemory(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after) {
+  const StudyId study(Blake2b(after.plan).bytes);
+  const auto& scenario = context_.scenario;
+  const bool known = number <= scenario.hospitals.size() && !scenario.hospitals[number - 1].rogue;
+  if (!scenario.CoordinatorHonest() || !known || !studies_.contains(study)) return;
+  const auto where = fmt::format("hospital {}, study {}, release {}, memory of attempt {} where {} counts", number,
+                                 NameOf(study), after.releases, after.memory.attempt, after.counted);
+  const bool ended =
+      after.phase == StudyPhase::kComplete || after.phase == StudyPhase::kAborted || after.phase == StudyPhase::kFailed;
+  if (ended) {
+    if (after.memory.attempt != 0 || after.pending.attempt != 0) context_.Fail("memory ends with the study", where);
+    return;
+  }
+  if (!hospitals_[number].put_back && !after.Remembers()) return context_.Fail("memory is what counts", where);
+  if (after.memory == before.memory || after.memory.attempt == 0) return;
+  const auto counted = counted_.find({study, after.memory.attempt});
+  if (counted == counted_.end() || !counted->second.contains(number))
+    return context_.Fail("memory is what counts", where);
+  const Bytes& expected = studies_.at(study).memories[{number, after.memory.attempt}];
+  if (after.memory.content.root != (expected.empty() ? Digest{} : BlobRoot(expected)))
+    context_.Fail("memory is what counts", where + ": another one than the contribution left");
 }
 
 // What its durable state says from now on.

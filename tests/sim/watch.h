@@ -12,6 +12,7 @@
 #include "common/algorithms/algorithm.h"
 #include "common/wire/codec.h"
 #include "common/wire/records.h"
+#include "hospital_node/data/workbench.h"
 #include "tests/sim/context.h"
 #include "tests/sim/disk.h"
 
@@ -27,7 +28,7 @@ class Watch {
   void AddHospital(std::uint32_t number);
 
   // What happens.
-  void OnCompute(std::uint32_t number, const Query& query, const std::map<Digest, Bytes>& inputs);
+  void OnCompute(std::uint32_t number, const Query& query, const node::Given& given);
   void OnHospitalCommitted(std::uint32_t number, const std::vector<Write>& writes);
   void OnHospitalSends(std::uint32_t number, ByteView frame);
   void OnCoordinatorCommitted(const std::vector<Write>& writes);
@@ -58,6 +59,7 @@ class Watch {
     bool known = false, abort_asked = false;
     std::map<std::uint32_t, Digest> releases;  // seq -> H(envelope), as the coordinator made them durable.
     std::set<std::uint32_t> answered;          // Rounds with an answer in the audit chain.
+    std::map<std::pair<std::uint32_t, std::uint32_t>, Bytes> memories;  // (hospital, counted attempt) -> as of then.
   };
   struct HospitalBook {
     std::map<StudyId, std::set<std::uint32_t>> committed;  // Attempts, as the durable ledger has them.
@@ -66,6 +68,7 @@ class Watch {
     std::map<std::pair<StudyId, std::uint32_t>, std::pair<Digest, Digest>> offered;  // -> (context, root)
     std::set<Digest> offered_roots;
     std::vector<Bytes> forged;
+    std::map<Digest, Bytes> remembered;               // H(query) -> what it was last computed from.
     bool put_back = false;                            // Its directory was, to an earlier state.
     std::map<StudyId, std::set<std::uint32_t>> lost;  // Attempts that its ledger forgot and no officer let go of.
     std::map<std::uint32_t, Duration> revoked;        // Who, by its durable rosters, and since when they are.
@@ -79,19 +82,22 @@ class Watch {
   void OnLedgerRow(std::uint32_t number, ByteView row);
   void OnParticipant(std::uint32_t number, const ParticipantRecord& record);
   void OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after);
+  void OnMemory(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after);
   void OnOffer(std::uint32_t number, const Offer& offer);
   void OnStudy(StudyRecord record);
   void OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after);
+  void CountMemories(StudyBook& book, const StudyRecord& before, const Release& release, const Query& query);
   void OnAuditRow(ByteView row);
   void OnAnswerAudited(const Value& row);
   void OnAttemptFailed(const Value& row);
   void OnDeclined(const Value& row);
   void OnRoundOpened(StudyBook& book, const StudyRecord& after);
   // The words that the survivors' true vectors sum to; nullopt when they do not give `answer`.
-  [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
-                                           const Digest& answer);
-  bool SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words,
-               const Digest& answer, Bytes* out);
+  [[nodiscard]] std::optional<Bytes> SumOf(const StudyBook& book, const StudyRecord& before, const Query& query,
+                                           const std::vector<std::uint32_t>& survivors, const Digest& answer);
+  bool SumWith(const std::vector<std::vector<Bytes>>& candidates, const Query& query,
+               const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words, const Digest& answer,
+               Bytes* out);
   [[nodiscard]] std::string NameOf(const StudyId& study) const;
 
   Context& context_;

@@ -1,6 +1,8 @@
 // See watch.h: what is seen at the coordinator, and how a study may end.
 #include <algorithm>
 
+#include "common/algorithms/derive.h"
+#include "common/plan/strategy.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/workbench.h"
 
@@ -58,8 +60,11 @@ void Watch::OnAttemptFailed(const Value& row) {
                                  row["attempt"].AsInteger(), reason);
   const bool missing = reason == Name(Reason::kQuorum) || reason == Name(Reason::kDeadline);
   if (!missing && !scenario.wild_values) return context_.Fail("exact sum or nothing", where);
+  // One that was put back behind what counts takes no part in training any more where it must remember.
+  const auto study = StudyId::FromHexText(row["study"].AsString());
+  const bool forgot = scenario.put_back != 0 && study && KeepsMemory(studies_[*study].plan);
   const bool disabled = std::ranges::any_of(scenario.hospitals, &HospitalScenario::always_fails) || scenario.rogue() ||
-                        !scenario.CoordinatorHonest();
+                        !scenario.CoordinatorHonest() || forgot;
   const bool over = scenario.faults_until == scenario.faults_from || context_.now() > scenario.faults_until + kSettled;
   if (missing && over && !disabled) context_.Fail("no failure without a fault", where);
 }
@@ -141,8 +146,9 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
   }
   const auto query = queries_.find(release->query);
   if (query == queries_.end()) return context_.Fail("exact sum or nothing", where + ": nobody computed that query");
-  const auto words = SumOf(query->second, survivors, release->answer);
+  const auto words = SumOf(book, before, query->second, survivors, release->answer);
   if (!words) return context_.Fail("exact sum or nothing", where + ": not the sum of the survivors' vectors");
+  CountMemories(book, before, *release, query->second);
   auto answer = Answer::Create(query->second, survivors, *words);
   if (!answer || answer->digest() != release->answer)
     return context_.Fail("exact sum or nothing", where + ": another digest");
@@ -153,29 +159,59 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
     context_.Fail("one model", where + ": the stored state is not what the answers give");
 }
 
-std::optional<Bytes> Watch::SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
-                                  const Digest& answer) {
+// The survivors' attempt counts from now on, and with it what it left them to remember. Everybody knows who counts.
+void Watch::CountMemories(StudyBook& book, const StudyRecord& before, const Release& release, const Query& query) {
+  auto expected = before.counted;
+  for (const std::uint32_t number : release.survivors) {
+    expected[number] = release.attempt;
+    const auto last = before.counted.find(number);
+    const Bytes remembered = last == before.counted.end() ? Bytes() : book.memories[{number, last->second}];
+    book.memories[{number, release.attempt}] =
+        NeedsMemory(book.plan, query) ? TrueMemory(number, book.plan, query, remembered) : remembered;
+  }
+  if (release.counted != expected || book.record.counted != expected)
+    context_.Fail("memory is what counts", fmt::format("study {}: release {} counts others than its survivors",
+                                                       NameOf(book.plan.id()), release.seq));
+}
+
+std::optional<Bytes> Watch::SumOf(const StudyBook& book, const StudyRecord& before, const Query& query,
+                                  const std::vector<std::uint32_t>& survivors, const Digest& answer) {
+  const bool wild = context_.scenario.wild_values, remembers = NeedsMemory(book.plan, query);
+  std::vector<std::vector<Bytes>> candidates;
+  for (const std::uint32_t number : survivors) {
+    const auto& hospital = hospitals_[number];
+    const auto last = before.counted.find(number);
+    const auto memory = last == before.counted.end() ? book.memories.end() : book.memories.find({number, last->second});
+    const bool known = remembers && memory != book.memories.end();
+    auto& own = candidates.emplace_back();
+    own.push_back(TrueVector(number, query, wild, known ? ByteView(memory->second) : ByteView()));
+    // A rogue hospital's vector is whatever it offered first: each of its own counts as right, and what it remembers is
+    // its own affair.
+    const bool rogue = context_.scenario.hospitals.size() >= number && context_.scenario.hospitals[number - 1].rogue;
+    const auto computed = hospital.remembered.find(HashOf(query));
+    if (rogue && computed != hospital.remembered.end())
+      own.push_back(TrueVector(number, query, wild, computed->second));
+    for (const auto& forged : hospital.forged) {
+      if (forged.size() == query.WireBytes()) own.push_back(forged);
+    }
+  }
   Bytes words;
-  if (SumWith(query, survivors, 0, Bytes(query.WireBytes()), answer, &words)) return words;
+  if (SumWith(candidates, query, survivors, 0, Bytes(query.WireBytes()), answer, &words)) return words;
   return {};
 }
 
-// A rogue hospital's vector is whatever it offered first: each of its own counts as right.
-bool Watch::SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words,
-                    const Digest& answer, Bytes* out) {
+bool Watch::SumWith(const std::vector<std::vector<Bytes>>& candidates, const Query& query,
+                    const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words, const Digest& answer,
+                    Bytes* out) {
   if (next == survivors.size()) {
     if (AnswerDigest(HashOf(query), survivors, BlobRoot(words)) != answer) return false;
     *out = std::move(words);
     return true;
   }
-  std::vector<Bytes> candidates = {TrueVector(survivors[next], query, context_.scenario.wild_values)};
-  for (const auto& forged : hospitals_[survivors[next]].forged) {
-    if (forged.size() == words.size()) candidates.push_back(forged);
-  }
-  for (const auto& candidate : candidates) {
+  for (const auto& candidate : candidates[next]) {
     Bytes sum = words;
     AddWords(query.ring, sum, candidate);
-    if (SumWith(query, survivors, next + 1, std::move(sum), answer, out)) return true;
+    if (SumWith(candidates, query, survivors, next + 1, std::move(sum), answer, out)) return true;
   }
   return false;
 }
@@ -270,8 +306,10 @@ void Watch::AtEnd() {
     if (record.phase == StudyPhase::kAborted && !book.abort_asked)
       context_.Fail("a stated end", where + " is aborted and nobody asked");
     const bool spent = record.reason == Reason::kBudget && record.attempts >= book.plan.maximum_attempts;
-    const bool alike = record.reason == Reason::kSingleClass && book.reference->SingleClass();
-    if (record.phase == StudyPhase::kFailed && !spent && !alike) {
+    const auto failure = book.reference->failure();
+    const bool given_up = (record.reason == Reason::kSingleClass && failure == Algorithm::Failure::kSingleClass) ||
+                          (record.reason == Reason::kDiverged && failure == Algorithm::Failure::kDiverged);
+    if (record.phase == StudyPhase::kFailed && !spent && !given_up) {
       context_.Fail("a stated end", fmt::format("{} failed: {} after {} of {} attempts", where, Name(record.reason),
                                                 record.attempts, book.plan.maximum_attempts));
     }

@@ -3,7 +3,9 @@
 
 #include <cmath>
 
+#include "common/algorithms/derive.h"
 #include "common/base/check.h"
+#include "common/wire/messages.h"
 #include "tests/sim/random.h"
 
 namespace consilium::sim {
@@ -17,8 +19,8 @@ double TameValue(const Block& block, Random& random) {
       return std::floor(std::min(block.bound, 1000.0) * random.Unit());
     case Role::kWeight:
       return block.bound * (0.1 + 0.9 * random.Unit());
-    case Role::kStatistic:
-      return block.bound * random.Unit();
+    case Role::kStatistic:  // A sum of losses, say, of which no model despairs.
+      return std::min(block.bound, 1.0) * random.Unit();
     case Role::kDelta:
       return block.bound * 0.1 * (random.Unit() - 0.5);
   }
@@ -33,8 +35,8 @@ double WildValue(const Block& block, Random& random) {
 
 }  // namespace
 
-RawContribution TrueContribution(std::uint32_t hospital, const Query& query, bool wild) {
-  const Digest hash = HashOf(query);
+RawContribution TrueContribution(std::uint32_t hospital, const Query& query, bool wild, ByteView memory) {
+  const Digest hash = memory.empty() ? HashOf(query) : Fields("sim/remembers").Add(HashOf(query)).Add(memory).Hash();
   std::uint64_t seed = hospital;
   for (int i = 0; i < 8; ++i) seed = seed * 257 + hash.bytes[static_cast<std::size_t>(i)];
   Random random(seed);
@@ -47,9 +49,17 @@ RawContribution TrueContribution(std::uint32_t hospital, const Query& query, boo
   return raw;
 }
 
-Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild) {
+Bytes TrueMemory(std::uint32_t hospital, const Plan& plan, const Query& query, ByteView memory) {
+  const Digest hash = Fields("sim/memory").Add(hospital).Add(HashOf(query)).Add(memory).Hash();
+  Bytes out(hash.bytes.begin(), hash.bytes.end());
+  constexpr std::size_t kLarge = kInlineBlob + 1000;
+  if (plan.seed % 4 == 0) out.resize(kLarge, hash.bytes[0]);
+  return out;
+}
+
+Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, ByteView memory) {
   EncodeReport report;
-  auto words = Encode(query, TrueContribution(hospital, query, wild), &report);
+  auto words = Encode(query, TrueContribution(hospital, query, wild, memory), &report);
   CHECK(words.has_value());
   return std::move(*words);
 }
@@ -71,9 +81,11 @@ Status FakeWorkbench::Preflight(const Plan& /*plan*/, const node::DataSetSpec& /
 }
 
 Result<RawContribution> FakeWorkbench::Compute(const Plan& plan, const node::DataSetSpec& /*spec*/, const Query& query,
-                                               const std::map<Digest, Bytes>& inputs) const {
-  if (auto asked = on_compute_(plan, query, inputs); !asked) return std::unexpected(asked.error());
-  return TrueContribution(hospital_, query, wild_);
+                                               const node::Given& given) const {
+  if (auto asked = on_compute_(plan, query, given); !asked) return std::unexpected(asked.error());
+  RawContribution raw = TrueContribution(hospital_, query, wild_, given.memory);
+  if (NeedsMemory(plan, query)) raw.memory = TrueMemory(hospital_, plan, query, given.memory);
+  return raw;
 }
 
 Result<Value> FakeWorkbench::OwnResults(const Plan& /*plan*/, const node::DataSetSpec& /*spec*/,

@@ -1,30 +1,32 @@
-// Patients' data, made up: what a hospital answers to a query is a function of (hospital, query) alone, so that the
-// simulator knows every contribution and with it the only right answer.
+// Patients' data, made up: what a hospital answers to a query is a function of (hospital, query, what it remembers of
+// the study) alone, and so is what it remembers from then on: the simulator knows every contribution and with it the
+// only right answer.
 #pragma once
 
 #include <functional>
-#include <map>
 
 #include "hospital_node/data/workbench.h"
 
 namespace consilium::sim {
 
 // Within every block's bound. `wild` draws from the whole of it; otherwise the values are such that training goes on.
-RawContribution TrueContribution(std::uint32_t hospital, const Query& query, bool wild);
+RawContribution TrueContribution(std::uint32_t hospital, const Query& query, bool wild, ByteView memory = {});
 // The ring words of it, contributors coordinate included.
-Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild);
+Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, ByteView memory = {});
+// What the hospital remembers after such a contribution; sometimes too large for its record.
+Bytes TrueMemory(std::uint32_t hospital, const Plan& plan, const Query& query, ByteView memory);
 
 class FakeWorkbench final : public node::Workbench {
  public:
   // Asked before each Compute; an error is what Compute returns then.
-  using OnCompute = std::function<Status(const Plan&, const Query&, const std::map<Digest, Bytes>&)>;
+  using OnCompute = std::function<Status(const Plan&, const Query&, const node::Given&)>;
   FakeWorkbench(std::uint32_t hospital, bool wild, bool unfit, OnCompute on_compute)
       : hospital_(hospital), wild_(wild), unfit_(unfit), on_compute_(std::move(on_compute)) {}
 
   [[nodiscard]] Result<Value> Check(const node::DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const node::DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const node::DataSetSpec& spec, const Query& query,
-                                                const std::map<Digest, Bytes>& inputs) const override;
+                                                const node::Given& given) const override;
   [[nodiscard]] Result<Value> OwnResults(const Plan& plan, const node::DataSetSpec& spec, const Query& last_query,
                                          ByteView model) const override;
 

@@ -90,8 +90,8 @@ void World::MakeHospital(std::uint32_t number) {
   watch_.AddHospital(number);
   hospital.workbench = std::make_unique<FakeWorkbench>(
       number, context_.scenario.wild_values, scenario.unfit,
-      [this, number, &scenario](const Plan&, const Query& query, const std::map<Digest, Bytes>& inputs) -> Status {
-        watch_.OnCompute(number, query, inputs);
+      [this, number, &scenario](const Plan&, const Query& query, const node::Given& given) -> Status {
+        watch_.OnCompute(number, query, given);
         const bool fails =
             scenario.always_fails || (context_.Faulty() && context_.random.PerMille(scenario.fails_per_mille));
         if (fails) return Fail(Code::kIo, "a file of the data set cannot be read");

@@ -63,6 +63,11 @@ inline std::vector<Absence> AnyAbsent() {
   for (std::uint32_t number : AnySet()) absent.push_back({number, AnyReason()});
   return absent;
 }
+inline std::map<std::uint32_t, std::uint32_t> AnyCounted() {
+  std::map<std::uint32_t, std::uint32_t> counted;
+  for (std::uint32_t number : AnySet()) counted[number] = Any<std::uint32_t>();
+  return counted;
+}
 inline std::vector<StudyMark> AnyMarks() {
   std::vector<StudyMark> marks(Below<std::size_t>(20));
   for (StudyMark& mark : marks) mark = {AnyStudy(), Any<std::uint32_t>(), AnyDigest()};
@@ -110,8 +115,8 @@ inline Message AnyMessage(std::size_t kind) {
     case 11:
       return Receipt{AnyStudy(), Any<U32>(), AnyDigest()};
     case 12:
-      return Release{AnyStudy(),  Any<U32>(), Any<U32>(),  Any<U32>(),  AnyDigest(), AnyDigest(),
-                     AnyDigest(), AnySet(),   AnyAbsent(), AnyDigest(), AnyBlob(),   Any<bool>()};
+      return Release{AnyStudy(), Any<U32>(),  Any<U32>(),  Any<U32>(), AnyDigest(), AnyDigest(), AnyDigest(),
+                     AnySet(),   AnyAbsent(), AnyDigest(), AnyBlob(),  Any<bool>(), AnyCounted()};
     case 13:
       return Abandon{AnyStudy(), Any<U32>(), AnyReason()};
     case 14:
@@ -159,7 +164,8 @@ inline StudyRecord AnyStudyRecord() {
                      .open = std::nullopt,
                      .verdicts = {},
                      .submitted_ms = Any<std::int64_t>(),
-                     .ended_ms = Any<std::int64_t>()};
+                     .ended_ms = Any<std::int64_t>(),
+                     .counted = AnyCounted()};
   if (Any<bool>()) record.open = AnyRound();
   for (std::uint32_t number : AnySet()) record.verdicts[number] = AnyVerdict();
   return record;
@@ -180,7 +186,10 @@ inline ParticipantRecord AnyParticipant() {
           .model = AnyBlob(),
           .results = AnyBytes(1000),
           .last_query = AnyBytes(1000),
-          .reserved = Any<bool>()};
+          .reserved = Any<bool>(),
+          .memory = {Any<std::uint32_t>(), AnyBlob()},
+          .pending = {Any<std::uint32_t>(), AnyBlob()},
+          .counted = Any<std::uint32_t>()};
 }
 inline LedgerRow AnyLedgerRow() {
   return {static_cast<LedgerRow::Kind>(Below(4)),

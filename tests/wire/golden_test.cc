@@ -46,7 +46,8 @@ Value Encoded() {
       .open = open,
       .verdicts = {{2, {.study = Filled<StudyId>(1), .approved = true, .reason = Reason::kNone, .roster = digest}}},
       .submitted_ms = 1,
-      .ended_ms = 2};
+      .ended_ms = 2,
+      .counted = {{1, 3}, {2, 4}}};
   const ParticipantRecord participant{.plan = ToBytes(View("{}")),
                                       .consent = ParticipantRecord::Consent::kApproved,
                                       .officer = "officer",
@@ -62,7 +63,10 @@ Value Encoded() {
                                       .model = {},
                                       .results = ToBytes(View("{}")),
                                       .last_query = {},
-                                      .reserved = true};
+                                      .reserved = true,
+                                      .memory = {2, InlineBlob(View("memory"))},
+                                      .pending = {4, InlineBlob(View("pending"))},
+                                      .counted = 2};
   const LedgerRow row{.kind = LedgerRow::Kind::kCommit,
                       .study = Filled<StudyId>(1),
                       .first_attempt = 4,

@@ -155,7 +155,7 @@ TEST(Hostile, UnknownKindsAndEnumerantsAreMalformed) {
   auto raw = kind.builder.getRoot<capnp::AnyStruct>();
   raw.getDataSection()[0] = 200;
   EXPECT_NE(kind.WhyMalformed("Hello").find("its kind is unknown"), std::string::npos);
-  for (std::uint16_t reason : {32, 999, 65535}) {
+  for (std::uint16_t reason : {34, 999, 65535}) {
     Draft draft;
     auto refused = draft.message.initRefused();
     refused.setStudy(Raw(kZero));
@@ -194,6 +194,9 @@ TEST(Hostile, ListsOverTheirLimitAreMalformed) {
   EXPECT_NE(rosters.WhyMalformed("Roster").find("more blobs than 16"), std::string::npos);
   GoodRelease(absent).initAbsent(kMaxHospitals + 1);
   EXPECT_NE(absent.WhyMalformed("Release").find("more absent hospitals than 10000"), std::string::npos);
+  Draft counted;
+  GoodRelease(counted).initCounted(kMaxHospitals + 1);
+  EXPECT_NE(counted.WhyMalformed("Release").find("more counted hospitals than 10000"), std::string::npos);
 }
 
 TEST(Hostile, ARosterDraftHasItsHashAndEachKeyOnce) {
@@ -235,6 +238,11 @@ TEST(Hostile, SetsAreAscendingFromOne) {
     absent[0].setHospital(set.first);
     absent[1].setHospital(set.second);
     EXPECT_NE(release.WhyMalformed("Release").find("not ascending"), std::string::npos);
+    Draft counting;
+    auto counted = GoodRelease(counting).initCounted(2);
+    counted[0].setHospital(set.first);
+    counted[1].setHospital(set.second);
+    EXPECT_NE(counting.WhyMalformed("Release").find("counted hospitals are not ascending"), std::string::npos);
   }
 }
 

@@ -1,4 +1,4 @@
-// FedAvg: the weighted mean of what came, in the plan's order, the same after any restart.
+// Training: the weighted mean of what came, in the plan's order, the same after any restart.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,51 +7,19 @@
 #include "common/algorithms/derive.h"
 #include "common/model/spec.h"
 #include "common/privacy/encode.h"
+#include "tests/algorithms/answers.h"
 #include "tests/data/plans.h"
 
 namespace consilium {
 namespace {
 
+using testing::AbsorbSomething;
+using testing::AnswerOf;
 using testing::SmallTrainPlan;
+using testing::Something;
+using testing::Zeros;
 
-// The answer when two hospitals send these blocks.
-Answer AnswerOf(const Query& query, const RawContribution& a, const RawContribution& b) {
-  Bytes sum = *Encode(query, a, nullptr);
-  AddWords(query.ring, sum, *Encode(query, b, nullptr));
-  return *Answer::Create(query, {1, 2}, sum);
-}
-
-RawContribution Zeros(const Query& query) {
-  RawContribution out;
-  for (const Block& block : query.blocks) {
-    if (block.name != kCountBlock) out.blocks.emplace_back(block.length, 0.0);
-  }
-  return out;
-}
-
-// Something in every block that a hospital could have sent.
-RawContribution Something(const Query& query, double salt) {
-  RawContribution out = Zeros(query);
-  for (std::size_t b = 0; b < out.blocks.size(); ++b) {
-    for (std::size_t i = 0; i < out.blocks[b].size(); ++i) {
-      const double v = std::abs(std::sin(salt + static_cast<double>(b) + 3.0 * static_cast<double>(i)));
-      out.blocks[b][i] = query.blocks[b].role == Role::kCount     ? std::round(50 * v)
-                         : query.blocks[b].role == Role::kPresent ? 1
-                                                                  : v / 2;
-    }
-  }
-  return out;
-}
-
-void AbsorbSomething(Algorithm* algorithm) {
-  const Step step = *algorithm->Next(2);
-  const auto salt = static_cast<double>(algorithm->Save().step);
-  const auto absorbed = algorithm->Absorb(
-      step.query, AnswerOf(step.query, Something(step.query, salt), Something(step.query, salt + 0.5)));
-  ASSERT_TRUE(absorbed.has_value()) << absorbed.error().what;
-}
-
-TEST(FedAvg, WalksMomentsRoundsAndEvaluations) {
+TEST(Training, WalksMomentsRoundsAndEvaluations) {
   const auto walk = [](const Plan& plan) {
     auto algorithm = *MakeAlgorithm(plan);
     std::string kinds;
@@ -70,7 +38,7 @@ TEST(FedAvg, WalksMomentsRoundsAndEvaluations) {
   EXPECT_EQ(walk(SmallTrainPlan("standardize = \"site\"\n")), "dttte");
 }
 
-TEST(FedAvg, AddsTheMeanOfDeltasByWeight) {
+TEST(Training, AddsTheMeanOfDeltasByWeight) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan("standardize = \"none\"\nimpute = \"constant\"\n"));
   EXPECT_FALSE(algorithm->ModelFile().has_value()) << "no model before the first round";
   const Step step = *algorithm->Next(2);
@@ -89,13 +57,19 @@ TEST(FedAvg, AddsTheMeanOfDeltasByWeight) {
   EXPECT_TRUE(algorithm->ModelFile().has_value());
 }
 
-TEST(FedAvg, WithoutAnyWeightTheModelStays) {
+TEST(Training, WithoutAnyWeightItHasDiverged) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan("standardize = \"none\"\nimpute = \"constant\"\n"));
   AbsorbSomething(algorithm.get());
-  const auto before = algorithm->Save().vectors.at("global");
+  const auto before = algorithm->Save().vectors;
   const Step step = *algorithm->Next(2);
   ASSERT_TRUE(algorithm->Absorb(step.query, AnswerOf(step.query, Zeros(step.query), Zeros(step.query))).has_value());
-  EXPECT_EQ(algorithm->Save().vectors.at("global"), before);
+  EXPECT_EQ(algorithm->Save().vectors, before) << "the model stays";
+  EXPECT_EQ(algorithm->failure(), Algorithm::Failure::kDiverged);
+  EXPECT_EQ(CanonicalJson(algorithm->Results()["diverged"]), R"({"round":2,"why":"local"})");
+  EXPECT_FALSE(algorithm->Next(2).has_value());
+  EXPECT_EQ((*RestoreAlgorithm(SmallTrainPlan("standardize = \"none\"\nimpute = \"constant\"\n"), algorithm->Save()))
+                ->failure(),
+            Algorithm::Failure::kDiverged);
 }
 
 // Two hospitals with 30 labelled training rows each, of which so many are positive; `shown` of them say so.
@@ -106,11 +80,12 @@ RawContribution Labels(const Query& query, double positives, bool shown = true) 
     if (name == "present" || name.ends_with("/present")) out.blocks[b] = {1};
     if (name == "rows" || name == "patients" || name.ends_with("/count")) out.blocks[b] = {30};
     if (name == "sick/positive" || name == "positives") out.blocks[b] = {positives};
+    if (name == "weight") out.blocks[b] = {0.3};
   }
   return out;
 }
 
-TEST(FedAvg, ACohortOfASingleClassEndsBeforeTheFirstRound) {
+TEST(Training, ACohortOfASingleClassEndsBeforeTheFirstRound) {
   for (const auto& [a, b, only] : {std::tuple<double, double, std::string>{0, 0, "negative"},
                                    {30, 30, "positive"},
                                    {0, 30, ""},
@@ -120,24 +95,24 @@ TEST(FedAvg, ACohortOfASingleClassEndsBeforeTheFirstRound) {
     const Step step = *algorithm->Next(2);
     ASSERT_TRUE(algorithm->Absorb(step.query, AnswerOf(step.query, Labels(step.query, a), Labels(step.query, b))));
     EXPECT_EQ(algorithm->Results()["single_class"].AsString(), only);
-    EXPECT_EQ(algorithm->SingleClass(), !only.empty());
+    EXPECT_EQ(algorithm->failure() != Algorithm::Failure::kNone, !only.empty());
     EXPECT_EQ(algorithm->Next(2).has_value(), only.empty());
     const auto restored = *RestoreAlgorithm(SmallTrainPlan(), algorithm->Save());
-    EXPECT_EQ(restored->SingleClass(), !only.empty());
+    EXPECT_EQ(restored->failure() != Algorithm::Failure::kNone, !only.empty());
     EXPECT_EQ(restored->Next(2).has_value(), only.empty());
   }
 }
 
-TEST(FedAvg, NothingIsConcludedFromTheLabelsOfFewerHospitalsThanTheMinimum) {
+TEST(Training, NothingIsConcludedFromTheLabelsOfFewerHospitalsThanTheMinimum) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   const Step step = *algorithm->Next(2);
   const Answer answer = AnswerOf(step.query, Labels(step.query, 0), Labels(step.query, 0, false));
   ASSERT_TRUE(algorithm->Absorb(step.query, answer));
-  EXPECT_FALSE(algorithm->SingleClass());
+  EXPECT_EQ(algorithm->failure(), Algorithm::Failure::kNone);
   EXPECT_FALSE(algorithm->Results().Has("labels"));
 }
 
-TEST(FedAvg, WithoutMomentsTheEvaluationTellsASingleClass) {
+TEST(Training, WithoutMomentsTheEvaluationTellsASingleClass) {
   const auto end = [](const std::string& preprocessing, double trained, double held_out) {
     auto algorithm = *MakeAlgorithm(SmallTrainPlan(preprocessing));
     while (const auto step = algorithm->Next(2)) {
@@ -154,7 +129,7 @@ TEST(FedAvg, WithoutMomentsTheEvaluationTellsASingleClass) {
   EXPECT_EQ(end("", 15, 0), "") << "both classes were trained on: the AUROC is not defined, and that is all";
 }
 
-TEST(FedAvg, TheModelIsWhatHospitalsReceive) {
+TEST(Training, TheModelIsWhatHospitalsReceive) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());
   const Step step = *algorithm->Next(2);
@@ -163,7 +138,7 @@ TEST(FedAvg, TheModelIsWhatHospitalsReceive) {
   EXPECT_EQ(ReadSafetensors(*algorithm->ModelFile())->parameters, algorithm->Save().vectors.at("global"));
 }
 
-TEST(FedAvg, ARestoredRunIsTheSameRunFromEveryStep) {
+TEST(Training, ARestoredRunIsTheSameRunFromEveryStep) {
   const Plan plan = SmallTrainPlan("", "", "every = 1\n");
   auto whole = *MakeAlgorithm(plan);
   std::vector<AlgorithmState> states;
@@ -184,14 +159,14 @@ TEST(FedAvg, ARestoredRunIsTheSameRunFromEveryStep) {
   EXPECT_FALSE((*RestoreAlgorithm(plan, whole->Save()))->Next(2).has_value());
 }
 
-TEST(FedAvg, TheStateSurvivesJson) {
+TEST(Training, TheStateSurvivesJson) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   while (algorithm->Next(2)) AbsorbSomething(algorithm.get());
   const Value results = algorithm->Results();
   EXPECT_EQ(*ParseJson(CanonicalJson(results)), results);
 }
 
-TEST(FedAvg, AStateOfAnotherPlanIsCorrupt) {
+TEST(Training, AStateOfAnotherPlanIsCorrupt) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   for (int i = 0; i < 2; ++i) AbsorbSomething(algorithm.get());
   const AlgorithmState good = algorithm->Save();
@@ -206,9 +181,10 @@ TEST(FedAvg, AStateOfAnotherPlanIsCorrupt) {
   EXPECT_TRUE(corrupt([](AlgorithmState& s) { s.vectors.erase("impute"); }));
   EXPECT_TRUE(corrupt([](AlgorithmState& s) { s.vectors["sd"][0] = std::nan(""); }));
   EXPECT_TRUE(corrupt([](AlgorithmState& s) { s.results = Value(); }));
+  EXPECT_TRUE(corrupt([](AlgorithmState& s) { s.vectors["m"] = {1}; })) << "FedAvg keeps no moments";
 }
 
-TEST(FedAvg, AnAnswerToAnotherQueryIsRefused) {
+TEST(Training, AnAnswerToAnotherQueryIsRefused) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   const Query moments = algorithm->Next(2)->query;
   const Answer answer = AnswerOf(moments, Something(moments, 1), Something(moments, 2));
@@ -223,7 +199,7 @@ TEST(FedAvg, AnAnswerToAnotherQueryIsRefused) {
   EXPECT_EQ(algorithm->Save(), before) << "a refused answer leaves no trace";
 }
 
-TEST(FedAvg, NextDependsOnPlanAndAnswersOnly) {
+TEST(Training, NextDependsOnPlanAndAnswersOnly) {
   auto a = *MakeAlgorithm(SmallTrainPlan()), b = *MakeAlgorithm(SmallTrainPlan());
   while (a->Next(2)) {
     EXPECT_EQ(a->Next(2)->query, b->Next(2)->query);
@@ -235,7 +211,7 @@ TEST(FedAvg, NextDependsOnPlanAndAnswersOnly) {
   }
 }
 
-TEST(FedAvg, ModelFileSaysWhereItComesFrom) {
+TEST(Training, ModelFileSaysWhereItComesFrom) {
   const Plan plan = SmallTrainPlan();
   auto algorithm = *MakeAlgorithm(plan);
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());

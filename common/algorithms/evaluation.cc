@@ -1,0 +1,90 @@
+#include "common/algorithms/evaluation.h"
+
+#include <numeric>
+
+#include "common/algorithms/derive.h"
+#include "common/model/metrics.h"
+
+namespace consilium {
+namespace {
+
+Value ShareOf(double part, double whole) { return whole > 0 ? Number(part / whole) : Value(); }
+
+std::vector<std::int64_t> Whole(const Answer& answer, const char* block) {
+  std::vector<std::int64_t> out;
+  for (const double v : answer.Values(block)) out.push_back(static_cast<std::int64_t>(v));
+  return out;
+}
+
+// (false positive rate, true positive rate) at 101 thresholds, from "all" to "none"; empty with a single class.
+Value RocCurve(const std::vector<std::int64_t>& positive, const std::vector<std::int64_t>& negative) {
+  constexpr std::size_t kSteps = 100;
+  const auto total = [](const auto& counts) { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); };
+  const auto positives = total(positive), negatives = total(negative);
+  Value out{Value::Array{}};
+  if (positives == 0 || negatives == 0) return out;
+  std::int64_t below_positive = 0, below_negative = 0;
+  std::size_t bin = 0;
+  for (std::size_t step = 0; step <= kSteps; ++step) {
+    for (; bin < positive.size() * step / kSteps; ++bin) {
+      below_positive += positive[bin];
+      below_negative += negative[bin];
+    }
+    Value point{Value::Array{}};
+    point.Push(ShareOf(static_cast<double>(negatives - below_negative), static_cast<double>(negatives)));
+    point.Push(ShareOf(static_cast<double>(positives - below_positive), static_cast<double>(positives)));
+    out.Push(std::move(point));
+  }
+  return out;
+}
+
+// Ten equal ranges of the score: rows, mean score, share of positives. A range of fewer rows than the plan's minimum
+// of patients says nothing.
+Value Calibration(const Plan& plan, const std::vector<std::int64_t>& positive,
+                  const std::vector<std::int64_t>& negative) {
+  constexpr std::size_t kRanges = 10;
+  Value out{Value::Array{}};
+  for (std::size_t range = 0; range < kRanges; ++range) {
+    double rows = 0, positives = 0, scores = 0;
+    const std::size_t end = positive.size() * (range + 1) / kRanges;
+    for (std::size_t bin = positive.size() * range / kRanges; bin < end; ++bin) {
+      const auto here = static_cast<double>(positive[bin] + negative[bin]);
+      rows += here;
+      positives += static_cast<double>(positive[bin]);
+      scores += here * (static_cast<double>(bin) + 0.5) / static_cast<double>(positive.size());
+    }
+    const bool shown = rows >= plan.minimum_patients;
+    Value entry;
+    entry.Set("rows", shown ? Number(rows) : Value());
+    entry.Set("score", shown ? ShareOf(scores, rows) : Value());
+    out.Push(entry.Set("positive", shown ? ShareOf(positives, rows) : Value()));
+  }
+  return out;
+}
+
+}  // namespace
+
+Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) {
+  const double rows = answer.Value1("rows"), present = answer.Value1("present");
+  Value entry;
+  entry.Set("round", round).Set("hospitals", Number(present)).Set("of", answer.survivors().size());
+  if (present < plan.minimum_hospitals)  // As for columns of a description: nearly one hospital's own figures.
+    return entry.Set("rows", Value()).Set("auroc", Value()).Set("withheld", true);
+  BinaryMetrics metrics;
+  AurocFromHistogram(Whole(answer, "hist_positive"), Whole(answer, "hist_negative"), &metrics);
+  const auto auroc = [&](double v) { return metrics.auroc_defined ? Number(v) : Value(); };
+  entry.Set("rows", Number(rows)).Set("positives", Number(answer.Value1("positives")));
+  entry.Set("auroc", auroc(metrics.auroc))
+      .Set("auroc_low", auroc(metrics.auroc_low))
+      .Set("auroc_high", auroc(metrics.auroc_high));
+  entry.Set("accuracy", ShareOf(answer.Value1("correct"), rows)).Set("brier", ShareOf(answer.Value1("brier"), rows));
+  return entry.Set("log_loss", ShareOf(answer.Value1("log_loss"), rows));
+}
+
+Value WithCurves(const Plan& plan, Value evaluation, const Answer& answer) {
+  if (evaluation["withheld"].AsBool()) return evaluation;
+  const auto positive = Whole(answer, "hist_positive"), negative = Whole(answer, "hist_negative");
+  return evaluation.Set("roc", RocCurve(positive, negative)).Set("calibration", Calibration(plan, positive, negative));
+}
+
+}  // namespace consilium

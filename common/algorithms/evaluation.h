@@ -1,0 +1,16 @@
+// What an answer to an evaluate query says of the model, for people.
+#pragma once
+
+#include "common/plan/plan.h"
+#include "common/query/query.h"
+
+namespace consilium {
+
+// {"round", "hospitals", "of", "rows", "positives", "auroc", "auroc_low", "auroc_high", "accuracy", "brier",
+// "log_loss"}; null where undefined. From fewer hospitals than the plan's minimum: {.., "rows": null, "auroc": null,
+// "withheld": true}.
+Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer);
+// The same with "roc" and "calibration", when it is not withheld.
+Value WithCurves(const Plan& plan, Value evaluation, const Answer& answer);
+
+}  // namespace consilium

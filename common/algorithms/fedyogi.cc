@@ -1,0 +1,29 @@
+// FedYogi (Reddi et al. 2021, algorithm 2): the average of the changes is a gradient to Yogi, without bias
+// correction. Its moments start at zero.
+#include "common/algorithms/server_step.h"
+#include "common/algorithms/strategy.h"
+
+namespace consilium {
+namespace {
+
+class FedYogi : public Strategy {
+ public:
+  explicit FedYogi(const Plan& plan) : rates_{plan.server_learning_rate, plan.beta1, plan.beta2, plan.tau} {}
+
+  [[nodiscard]] std::map<std::string, std::size_t> Keeps(std::size_t parameters) const override {
+    return {{"m", parameters}, {"v", parameters}};
+  }
+
+  void Move(std::span<const double> average, const Answer& /*answer*/, Vectors* vectors) const override {
+    YogiStep(rates_, average, vectors->at("m"), vectors->at("v"), vectors->at("global"));
+  }
+
+ private:
+  AdaptiveRates rates_;
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> MakeFedYogi(const Plan& plan) { return std::make_unique<FedYogi>(plan); }
+
+}  // namespace consilium
