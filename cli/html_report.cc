@@ -97,20 +97,28 @@ class Chart {
 };
 
 std::string LearningCurve(const Value& results) {
-  std::vector<Point> auroc, loss;
+  std::vector<Point> auroc, loss, error;
   double last = 1;
   for (const Value& e : results["evaluations"].AsArray()) {
     const double round = e["round"].AsDouble();
     last = std::max(last, round);
     if (e["auroc"].IsNumber()) auroc.push_back({round, e["auroc"].AsDouble()});
     if (e["log_loss"].IsNumber()) loss.push_back({round, e["log_loss"].AsDouble()});
+    if (e["rmse"].IsNumber()) error.push_back({round, e["rmse"].AsDouble()});
   }
-  if (auroc.empty()) return "";
+  if (auroc.empty() && error.empty()) return "";
   const auto range = [](const std::vector<Point>& points) {
     auto [least, most] = std::ranges::minmax_element(points, {}, &Point::y);
     const double margin = std::max(0.005, (most->y - least->y) * 0.15);
     return std::pair(least->y - margin, most->y + margin);
   };
+  if (!error.empty()) {
+    const auto [e0, e1] = range(error);
+    Chart errors(0, last, e0, e1, "round", "RMSE");
+    errors.Line(error, "line");
+    errors.Dots(error);
+    return errors.Svg("Learning curve: pooled RMSE");
+  }
   const auto [a0, a1] = range(auroc);
   Chart curve(0, last, a0, a1, "round", "AUROC");
   curve.Line(auroc, "line");
@@ -194,6 +202,12 @@ std::string EvaluationTable(const Value& e) {
                        name, value);
   };
   row("patients' rows", Count(e["rows"]));
+  if (e.Has("rmse")) {
+    row("RMSE, in the label's unit", Figure(e["rmse"], 4));
+    row("mean absolute error", Figure(e["mae"], 4));
+    row("R squared", Figure(e["r2"]));
+    return out + "</table>\n";
+  }
   row("positives", Count(e["positives"]));
   row("AUROC (ties wrong to ties right)", e["auroc_low"].IsNumber()
                                               ? Figure(e["auroc_low"], 4) + " to " + Figure(e["auroc_high"], 4)

@@ -67,6 +67,11 @@ std::string DescribeTable(const Value& describe) {
 std::string EvaluationTable(const Value& evaluation) {
   std::string out = "| figure | pooled over the hospitals' test patients |\n|---|---|\n";
   if (evaluation["withheld"].AsBool()) return "Too few hospitals had enough patients to be evaluated on.\n";
+  if (evaluation.Has("rmse")) {
+    for (const char* name : {"rmse", "mae", "r2", "rows", "hospitals"})
+      out += fmt::format("| {} | {} |\n", name, Number(evaluation[name]));
+    return out;
+  }
   out += evaluation["auroc_low"].IsNumber()
              ? fmt::format("| AUROC | between {} (ties wrong) and {} (ties right) |\n", Number(evaluation["auroc_low"]),
                            Number(evaluation["auroc_high"]))

@@ -181,7 +181,15 @@ Value MetricsValue(const Vector& scores, const Vector& labels) {
 }
 
 Value MetricsOf(const Plan& plan, const Design& test, const std::vector<double>& model) {
-  return MetricsValue(Predict(RoundRecipe(plan, 0, {}), test.x, model).col(0), test.y);
+  const Vector predicted = Predict(RoundRecipe(plan, 0, {}), test.x, model).col(0);
+  if (LabelOf(plan) != LabelKind::kNumber) return MetricsValue(predicted, test.y);
+  const Column& label = *plan.schema.Find(plan.label);
+  const NumberMetrics m = EvaluateNumbers(predicted, test.y, label.minimum, label.maximum);
+  return Value()
+      .Set("rows", m.rows)
+      .Set("rmse", m.rows > 0 ? Number(m.rmse) : Value())
+      .Set("mae", m.rows > 0 ? Number(m.mae) : Value())
+      .Set("r2", m.r2_defined ? Number(m.r2) : Value());
 }
 
 Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
@@ -192,6 +200,7 @@ Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Prep
 // As much optimisation as the whole study, in one place. nullopt when it diverges.
 std::optional<std::vector<double>> TrainAlone(const Plan& plan, const Design& train) {
   Recipe recipe = RoundRecipe(plan, 0, {});
+  recipe.optimizer.learning_rate = plan.learning.optimizer.learning_rate;  // A schedule is the rounds' own.
   recipe.training.epochs *= plan.rounds;
   recipe.training.steps *= plan.rounds;
   const std::vector<double> start = InitialParameters(recipe.model, plan.seed);

@@ -104,15 +104,11 @@ std::uint32_t SeatsOf(const Query& query) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seats, 1, kMostHospitals));
 }
 
-ModelSpec ModelOf(const Plan& plan) {
-  return {.kind = ModelSpec::Kind::kLogistic, .inputs = static_cast<std::uint32_t>(DesignSources(plan).size())};
-}
-
 DescribeRequest DescribeRequestOf(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return {plan.describe_columns, plan.describe_bins, false};
   DescribeRequest out{MomentColumns(plan), 0, true};
   // With the label, so that a cohort of one class is found before it is trained on; the evaluation's sum says as much.
-  if (!out.columns.empty()) out.columns.push_back(plan.label);
+  if (!out.columns.empty() && LabelOf(plan) != LabelKind::kNumber) out.columns.push_back(plan.label);
   return out;
 }
 
@@ -142,12 +138,12 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
   Value inputs = params["inputs"];
   for (const auto& [name, root] : further) inputs.Set(name, root.Hex());
   params.Set("inputs", std::move(inputs));
+  AppendTo(&params, plan.learning);
   params.Set("seed", plan.seed)
+      .Set("model", ToValue(plan.model))
       .Set("local_epochs", plan.local_epochs)
       .Set("local_steps", plan.local_steps)
       .Set("batch_size", plan.batch_size)
-      .Set("learning_rate", Number(plan.learning_rate))
-      .Set("l2", Number(plan.l2))
       .Set("weight_cap", plan.weight_cap);
   Query query = Start("train", Ring::kU32, std::move(params));
   query.Append("delta", SizeOf(LayoutOf(ModelOf(plan))), Role::kDelta, plan.update_bound, hospitals);
@@ -157,13 +153,20 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
   return query;
 }
 
-Query EvaluateQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
+Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
                     std::uint32_t hospitals) {
   Value params = ModelParams(round, model, preprocessing);
-  params.Set("bins", kScoreBins).Set("rows", "test");
+  const bool number = LabelOf(plan) == LabelKind::kNumber;
+  params.Set("bins", number ? 0 : kScoreBins).Set("rows", "test");
   Query query = Start("evaluate", Ring::kU64, std::move(params));
   query.Append("present", 1, Role::kPresent, 1, hospitals);
   query.Append("rows", 1, Role::kCount, kRowCap, hospitals);
+  if (number) {
+    for (const char* block : {"squared_error", "absolute_error", "label", "label_squares"})
+      query.Append(block, 1, Role::kStatistic, kRowCap, hospitals);
+    query.Finish();
+    return query;
+  }
   query.Append("positives", 1, Role::kCount, kRowCap, hospitals);
   query.Append("correct", 1, Role::kCount, kRowCap, hospitals);
   query.Append("brier", 1, Role::kStatistic, kRowCap, hospitals);

@@ -13,7 +13,6 @@
 
 #include <optional>
 
-#include "common/model/spec.h"
 #include "common/plan/plan.h"
 #include "common/query/query.h"
 
@@ -66,9 +65,6 @@ Preprocessing MakePreprocessing(const Plan& plan, const std::map<std::string, Mo
 Value ToValue(const Preprocessing& preprocessing);
 // kProtocol unless it is what the plan allows: right lengths, finite, sd above 0, declared values as declared.
 Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& value);
-
-// The model that the plan trains: its layout is that of every parameter blob of the study.
-ModelSpec ModelOf(const Plan& plan);
 
 // The queries. `model` is the root of the parameter blob.
 struct DescribeRequest {

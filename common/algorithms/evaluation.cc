@@ -1,5 +1,7 @@
 #include "common/algorithms/evaluation.h"
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "common/algorithms/derive.h"
@@ -62,6 +64,21 @@ Value Calibration(const Plan& plan, const std::vector<std::int64_t>& positive,
   return out;
 }
 
+// From sums of errors in units of the declared range's width, and of labels mapped to [-1, 1] by it.
+Value NumberEvaluation(const Plan& plan, const Answer& answer, Value entry) {
+  const Column* label = plan.schema.Find(plan.label);
+  const double rows = answer.Value1("rows"), half = RangeOf(*label).half, width = 2 * half;
+  entry.Set("rows", Number(rows)).Set("rmse", Value()).Set("mae", Value()).Set("r2", Value());
+  if (rows <= 0) return entry;
+  const double squares = std::max(answer.Value1("squared_error"), 0.0), mean = answer.Value1("label") / rows;
+  const double around = answer.Value1("label_squares") - rows * mean * mean;
+  entry.Set("rmse", Number(width * std::sqrt(squares / rows)));
+  entry.Set("mae", Number(width * std::max(answer.Value1("absolute_error"), 0.0) / rows));
+  constexpr double kAlike = 1e-9;  // Labels whose spread is rounding.
+  if (around > kAlike * rows) entry.Set("r2", Number(1 - 4 * squares / around));
+  return entry;
+}
+
 }  // namespace
 
 Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) {
@@ -70,6 +87,7 @@ Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) 
   entry.Set("round", round).Set("hospitals", Number(present)).Set("of", answer.survivors().size());
   if (present < plan.minimum_hospitals)  // As for columns of a description: nearly one hospital's own figures.
     return entry.Set("rows", Value()).Set("auroc", Value()).Set("withheld", true);
+  if (LabelOf(plan) == LabelKind::kNumber) return NumberEvaluation(plan, answer, std::move(entry));
   BinaryMetrics metrics;
   AurocFromHistogram(Whole(answer, "hist_positive"), Whole(answer, "hist_negative"), &metrics);
   const auto auroc = [&](double v) { return metrics.auroc_defined ? Number(v) : Value(); };
@@ -82,7 +100,7 @@ Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) 
 }
 
 Value WithCurves(const Plan& plan, Value evaluation, const Answer& answer) {
-  if (evaluation["withheld"].AsBool()) return evaluation;
+  if (evaluation["withheld"].AsBool() || LabelOf(plan) != LabelKind::kBinary) return evaluation;
   const auto positive = Whole(answer, "hist_positive"), negative = Whole(answer, "hist_negative");
   return evaluation.Set("roc", RocCurve(positive, negative)).Set("calibration", Calibration(plan, positive, negative));
 }

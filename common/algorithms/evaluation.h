@@ -7,8 +7,8 @@
 namespace consilium {
 
 // {"round", "hospitals", "of", "rows", "positives", "auroc", "auroc_low", "auroc_high", "accuracy", "brier",
-// "log_loss"}; null where undefined. From fewer hospitals than the plan's minimum: {.., "rows": null, "auroc": null,
-// "withheld": true}.
+// "log_loss"}; of a label that is a number {.., "rows", "rmse", "mae", "r2"} in its unit; null where undefined. From
+// fewer hospitals than the plan's minimum: {.., "rows": null, "auroc": null, "withheld": true}.
 Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer);
 // The same with "roc" and "calibration", when it is not withheld.
 Value WithCurves(const Plan& plan, Value evaluation, const Answer& answer);

@@ -52,7 +52,7 @@ class Scaffold : public Strategy {
 
 double ControlBound(const Plan& plan) {
   const double steps = plan.local_steps != 0 ? plan.local_steps : plan.local_epochs;
-  return plan.update_bound / (steps * plan.learning_rate);
+  return plan.update_bound / (steps * plan.learning.optimizer.learning_rate);
 }
 
 std::unique_ptr<Strategy> MakeScaffold(const Plan& plan) { return std::make_unique<Scaffold>(plan); }

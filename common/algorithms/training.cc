@@ -145,7 +145,7 @@ class Training : public Algorithm {
     const std::map<std::string, std::string> metadata = {
         {"plan", plan_.id().Hex()},
         {"name", plan_.name},
-        {"model", plan_.model},
+        {"model", CanonicalJson(ToValue(plan_.model))},
         {"label", plan_.label},
         {"rounds", std::to_string(best ? EarlyStopping::BestRound(state_.results) : rounds)},
         {"layout", CanonicalJson(layout)},
@@ -246,7 +246,8 @@ class Training : public Algorithm {
     Append("evaluations", entry);
     Value whole = WithCurves(plan_, entry, answer);
     // Where both classes are known to be trained on, held-out patients of one class leave the AUROC undefined, no more.
-    if (!state_.results.Has("labels")) NoteClasses(entry["rows"].AsInteger(), entry["positives"].AsInteger());
+    if (!state_.results.Has("labels") && LabelOf(plan_) == LabelKind::kBinary)
+      NoteClasses(entry["rows"].AsInteger(), entry["positives"].AsInteger());
     stopping_.Absorb(whole, &state_.results, &state_.vectors);
     state_.results.Set("evaluation", std::move(whole));
     if (entry["log_loss"].AsDouble() > kExplodedLoss) Diverged(round, "loss");

@@ -190,6 +190,7 @@ void Multiply(std::size_t count, const Real* factor, const Real* in, Real* out) 
   for (std::size_t i = 0; i < count; ++i) out[i] = in[i] * factor[i];
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the argument is a type.
 #define INSTANTIATE(Real)                                                                                  \
   template void BiasActivate(Activation, std::size_t, std::size_t, const Real*, Real*, Real*);             \
   template void Activate(Activation, std::size_t, const Real*, Real*);                                     \
@@ -201,6 +202,7 @@ void Multiply(std::size_t count, const Real* factor, const Real* in, Real* out) 
   template void LayerNormGradient(std::size_t, std::size_t, const Real*, const Real*, Real*, Real*);       \
   template void DropoutMask(double, std::size_t, PublicRandom*, Real*);                                    \
   template void Multiply(std::size_t, const Real*, const Real*, Real*)
+// NOLINTEND(bugprone-macro-parentheses)
 INSTANTIATE(float);
 INSTANTIATE(double);
 #undef INSTANTIATE

@@ -83,4 +83,24 @@ void AurocFromHistogram(const std::vector<std::int64_t>& positives, const std::v
   pairs.Write(out);
 }
 
+NumberMetrics EvaluateNumbers(const Vector& predictions, const Vector& labels, double minimum, double maximum) {
+  CHECK(predictions.size() == labels.size());
+  NumberMetrics out;
+  out.rows = static_cast<std::uint64_t>(labels.size());
+  if (out.rows == 0) return out;
+  const auto rows = static_cast<double>(out.rows);
+  const double mean = labels.sum() / rows;
+  double squares = 0, around = 0;
+  for (Eigen::Index i = 0; i < labels.size(); ++i) {
+    const double miss = std::clamp(predictions[i], minimum, maximum) - labels[i];
+    squares += miss * miss;
+    out.mae += std::fabs(miss) / rows;
+    around += (labels[i] - mean) * (labels[i] - mean);
+  }
+  out.rmse = std::sqrt(squares / rows);
+  out.r2_defined = around > 0;
+  if (out.r2_defined) out.r2 = 1 - squares / around;
+  return out;
+}
+
 }  // namespace consilium

@@ -23,4 +23,13 @@ double RowLogLoss(double probability, bool positive);
 void AurocFromHistogram(const std::vector<std::int64_t>& positives, const std::vector<std::int64_t>& negatives,
                         BinaryMetrics* out);
 
+// Of predicted numbers, which are first cut to the label's declared range [minimum, maximum], as the label is.
+struct NumberMetrics {
+  std::uint64_t rows = 0;
+  double rmse = 0, mae = 0;
+  double r2 = 0;            // 1 - squared errors / squares around the labels' mean.
+  bool r2_defined = false;  // False when all labels are alike.
+};
+NumberMetrics EvaluateNumbers(const Vector& predictions, const Vector& labels, double minimum, double maximum);
+
 }  // namespace consilium

@@ -84,6 +84,7 @@ void Optimizer<Real>::StepStretch(const Stretch& at) {
              alpha = static_cast<Real>(spec_.alpha), rest = static_cast<Real>(1 - spec_.alpha),
              epsilon = static_cast<Real>(spec_.epsilon);
   const std::size_t n = at.length;
+  CHECK((b != nullptr || !HasFirst(spec_.kind)) && (v != nullptr || !HasSecond(spec_.kind)));
   switch (spec_.kind) {
     case Kind::kSgd:
       for (std::size_t i = 0; i < n; ++i) p[i] -= rate * (g[i] * scale + decay * p[i]);

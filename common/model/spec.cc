@@ -155,8 +155,10 @@ double RateAt(const Schedule& schedule, double rate, std::uint64_t tick) {
   switch (schedule.kind) {
     case Schedule::Kind::kConstant:
       break;
-    case Schedule::Kind::kStep:
-      return rate * std::pow(schedule.factor, static_cast<double>(since / schedule.every));
+    case Schedule::Kind::kStep: {
+      const std::uint64_t falls = since / schedule.every;
+      return rate * std::pow(schedule.factor, static_cast<double>(falls));
+    }
     case Schedule::Kind::kCosine: {
       const double share = static_cast<double>(std::min<std::uint64_t>(since, schedule.total)) / schedule.total;
       return rate * (1 + std::cos(std::numbers::pi * share)) / 2;

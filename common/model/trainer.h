@@ -54,7 +54,7 @@ class Trainer {
   [[nodiscard]] bool IsPlain(const Hooks<Real>& hooks) const;
   void StepByLayer(double rate, std::span<Real> parameters);
   double AddHooks(std::span<const Real> parameters, const Hooks<Real>& hooks);
-  Status CheckFinite(std::span<const Real> parameters, const TrainingRun& run) const;
+  [[nodiscard]] Status CheckFinite(std::span<const Real> parameters, const TrainingRun& run) const;
 
   Recipe recipe_;
   std::size_t maximal_rows_;

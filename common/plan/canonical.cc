@@ -56,12 +56,11 @@ Value TrainingOf(const Plan& plan) {
         .Set("min_delta", plan.min_delta)
         .Set("restore_best", plan.restore_best);
   }
+  AppendTo(&training, plan.learning);
   return training.Set("algorithm", plan.algorithm)
       .Set("local_epochs", plan.local_epochs)
       .Set("local_steps", plan.local_steps)
       .Set("batch_size", plan.batch_size)
-      .Set("learning_rate", plan.learning_rate)
-      .Set("l2", plan.l2)
       .Set("seed", plan.seed)
       .Set("update_bound", plan.update_bound)
       .Set("weight_cap", plan.weight_cap)
@@ -89,7 +88,7 @@ Bytes Canonical(const Plan& plan) {
     value.Set("describe", Value().Set("columns", ListOf(plan.describe_columns)).Set("bins", plan.describe_bins));
   } else {
     value.Set("preprocessing", Value().Set("impute", plan.impute).Set("standardize", plan.standardize))
-        .Set("model", Value().Set("kind", plan.model))
+        .Set("model", ToValue(plan.model))
         .Set("training", TrainingOf(plan))
         .Set("evaluation", Value()
                                .Set("metrics", ListOf(plan.metrics))
@@ -115,6 +114,27 @@ std::uint32_t TotalSums(const Plan& plan) {
   const std::uint32_t every = plan.evaluate_every;
   const std::uint32_t evaluations = every == 0 ? 1 : plan.rounds / every + (plan.rounds % every == 0 ? 0 : 1);
   return moments + plan.rounds + evaluations;
+}
+
+LabelKind LabelOf(const Plan& plan) {
+  const Column* label = plan.schema.Find(plan.label);
+  return label != nullptr && label->type == Column::Type::kNumber ? LabelKind::kNumber : LabelKind::kBinary;
+}
+
+std::vector<std::string> MetricsFor(LabelKind label) {
+  if (label == LabelKind::kNumber) return {"rmse", "mae", "r2"};
+  return {"auroc", "accuracy", "brier", "log_loss"};
+}
+
+ModelSpec ModelOf(const Plan& plan) {
+  return {.kind = plan.model.kind,
+          .inputs = static_cast<std::uint32_t>(DesignColumns(plan).size()),
+          .outputs = 1,
+          .hidden = plan.model.hidden,
+          .activation = plan.model.activation,
+          .dropout = plan.model.dropout,
+          .layer_norm = plan.model.layer_norm,
+          .initialisation = plan.model.initialisation};
 }
 
 std::vector<std::string> DesignColumns(const Plan& plan) {

@@ -2,6 +2,7 @@
 #include "common/plan/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -24,6 +25,11 @@ std::string Plain(Reader& r, const std::string& key, std::size_t most) {
   if (!IsPlainText(text, most))
     r.Refuse(key, fmt::format("must be at most {} bytes without line breaks and control characters", most));
   return text;
+}
+
+std::vector<std::string> WithNone(std::vector<std::string> names) {
+  names.insert(names.begin(), "none");
+  return names;
 }
 
 // Reads one plan; every function is one section. `read_file` is null for canonical bytes, which hold their schema.
@@ -158,9 +164,11 @@ class PlanReader {
     plan_.use_split_column = r.Choice("split", {"fraction", "column"}, "fraction") == "column";
     if (r.ok()) {
       const Column* label = Declared(r, "label", plan_.label);
-      if (label != nullptr && label->type != Column::Type::kLabel) {
+      if (label != nullptr && label->type != Column::Type::kLabel && label->type != Column::Type::kNumber) {
         r.Refuse("label",
-                 fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative", plan_.label));
+                 fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative, or with "
+                             "type = \"number\" to predict a number",
+                             plan_.label));
       }
       CheckFeatures(r);
     }
@@ -206,9 +214,19 @@ class PlanReader {
     plan_.impute = r.Choice("impute", {"mean", "constant"}, plan_.impute);
     plan_.standardize = r.Choice("standardize", {"federated", "site", "declared", "none"}, plan_.standardize);
     TRY(r.Finish());
-    Reader model = Section("model");
-    plan_.model = model.Choice("kind", {"logistic"}, plan_.model);
-    return model.Finish();
+    return Model();
+  }
+
+  Status Model() {
+    Reader r = Section("model");
+    ReadModelKeys(r, LabelOf(plan_), &plan_.model);
+    if (plan_.model.kind == ModelSpec::Kind::kPoisson && plan_.schema.Find(plan_.label)->minimum < 0)
+      r.Refuse("kind",
+               fmt::format("\"poisson\" predicts counts, and '{}' may be below 0; write \"linear\"", plan_.label));
+    if (r.ok()) {
+      if (const Status fits = CheckModel(ModelOf(plan_)); !fits) r.Refuse("hidden", fits.error().what);
+    }
+    return r.Finish();
   }
 
   // The numbers that the chosen strategy knows; one that only others know is an error.
@@ -234,7 +252,7 @@ class PlanReader {
   }
 
   void EarlyStopping(Reader& r) {
-    plan_.early_stopping = r.Choice("early_stopping", {"none", "auroc", "accuracy", "brier", "log_loss"}, "none");
+    plan_.early_stopping = r.Choice("early_stopping", WithNone(MetricsFor(LabelOf(plan_))), "none");
     if (plan_.early_stopping == "none") {
       for (const char* key : {"patience", "min_delta", "restore_best"}) {
         r.Take(key);
@@ -260,8 +278,12 @@ class PlanReader {
     if (plan_.local_epochs == 0 && plan_.local_steps == 0)
       r.Refuse("local_epochs", "is 0 and so is local_steps; one of them must be at least 1");
     plan_.batch_size = Small(r, "batch_size", 1, 1'000'000, plan_.batch_size);
-    plan_.learning_rate = r.Number("learning_rate", 1e-6, 100, plan_.learning_rate);
-    plan_.l2 = r.Number("l2", 0, 1000, plan_.l2);
+    ReadLearningKeys(r, plan_.model, LabelOf(plan_), 2, plan_.rounds, &plan_.learning);
+    if (KeepsMemory(plan_) && plan_.learning.optimizer.kind != OptimizerSpec::Kind::kSgd) {
+      r.Refuse("optimizer", fmt::format("\"{}\" does not go with algorithm = \"{}\", whose corrections are of plain "
+                                        "gradient steps; write \"sgd\"",
+                                        NameOf(plan_.learning.optimizer.kind), plan_.algorithm));
+    }
     plan_.seed = static_cast<std::uint64_t>(r.Integer("seed", 0, (std::int64_t{1} << 53) - 1, 1));
     plan_.update_bound = r.Number("update_bound", 1e-6, 1e6, plan_.update_bound);
     plan_.weight_cap = Small(r, "weight_cap", 1, 1'000'000'000, plan_.weight_cap);
@@ -270,16 +292,17 @@ class PlanReader {
   }
 
   Status Evaluation() {
-    static const std::vector<std::string> kMetrics = {"auroc", "accuracy", "brier", "log_loss"};
+    const std::vector<std::string> known = MetricsFor(LabelOf(plan_));
     Reader r = Section("evaluation");
-    plan_.metrics = r.Strings("metrics", plan_.metrics);
+    plan_.metrics = r.Strings("metrics", known);
     std::set<std::string> seen;
     if (plan_.metrics.empty()) r.Refuse("metrics", "must name at least one");
     for (const std::string& metric : plan_.metrics) {
-      if (std::find(kMetrics.begin(), kMetrics.end(), metric) == kMetrics.end()) {
-        const std::string near = Nearest(metric, kMetrics);
-        r.Refuse("metrics", fmt::format("{} is no metric{}; there are auroc, accuracy, brier, log_loss", Quoted(metric),
-                                        near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near)));
+      if (std::ranges::find(known, metric) == known.end()) {
+        const std::string near = Nearest(metric, known);
+        r.Refuse("metrics",
+                 fmt::format("{} is no metric of this label{}; there are {}", Quoted(metric),
+                             near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near), fmt::join(known, ", ")));
       }
       if (!seen.insert(metric).second) r.Refuse("metrics", fmt::format("'{}' is there twice", metric));
     }

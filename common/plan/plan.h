@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/plan/recipe.h"
 #include "common/plan/schema.h"
 #include "common/query/query.h"
 
@@ -43,7 +44,7 @@ struct Plan {
   std::string standardize = "federated";  // "federated" | "site" | "declared" | "none"
 
   // [model]
-  std::string model = "logistic";
+  ModelKeys model;
 
   // [training]
   std::string algorithm = "fedavg";  // common/plan/strategy.h names them, and says whose the next five keys are.
@@ -53,8 +54,7 @@ struct Plan {
   std::uint32_t local_epochs = 1;  // One of local_epochs and local_steps is not 0.
   std::uint32_t local_steps = 0;
   std::uint32_t batch_size = 32;
-  double learning_rate = 0.1;
-  double l2 = 0;
+  LearningKeys learning;              // Loss, optimiser and its numbers, schedule, precision.
   std::uint64_t seed = 1;             // Only for what is public: initial weights, shuffling in mode none, the split.
   double update_bound = 8;            // Per coordinate of the delta in mode none.
   std::uint32_t weight_cap = 100000;  // n_cap: a hospital's weight is min(n_i, n_cap) / n_cap.
@@ -74,7 +74,7 @@ struct Plan {
   std::uint32_t colluders = 1;
 
   // [evaluation]
-  std::vector<std::string> metrics = {"auroc", "accuracy", "brier", "log_loss"};
+  std::vector<std::string> metrics;    // All that the label has, when the plan names none.
   std::uint32_t evaluate_every = 0;    // Rounds between pooled evaluations; 0: only at the end.
   std::string per_hospital = "local";  // "local" | "released"
 
@@ -107,6 +107,12 @@ std::string Warning(const Plan& plan);
 bool NeedsMoments(const Plan& plan);
 // How many sums the plan needs at most when nothing fails: Algorithm::TotalSteps. Early stopping can save some.
 std::uint32_t TotalSums(const Plan& plan);
+
+// What the label's values are, and which metrics its predictions have.
+LabelKind LabelOf(const Plan& plan);
+std::vector<std::string> MetricsFor(LabelKind label);
+// The model that the plan trains: its layout is that of every parameter blob of the study.
+ModelSpec ModelOf(const Plan& plan);
 
 // The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2").
 std::vector<std::string> DesignColumns(const Plan& plan);

@@ -69,7 +69,8 @@ std::string Heading(const Plan& plan) {
                                 plan.researcher, plan.purpose);
   out += fmt::format("  what it does  {}", task);
   if (plan.task == Plan::Task::kTrain)
-    out += fmt::format(" '{}' ({} regression by {})", plan.label, plan.model, TitleOf(plan));
+    out += fmt::format(" '{}' ({} by {})", plan.label, InWords(plan.model, ModelOf(plan).inputs, ModelOf(plan).outputs),
+                       TitleOf(plan));
   out += fmt::format("\n  data set      {}\n  identity      {}\n\n", plan.dataset, plan.id().Hex());
   return out;
 }
@@ -94,7 +95,7 @@ std::string Columns(const Plan& plan) {
 std::string Training(const Plan& plan) {
   std::string out =
       fmt::format("  * {}: how training here changed the model's {}, and the number of patients (at most {}).\n",
-                  Many(plan.rounds, "sum"), Many(DesignColumns(plan).size() + 1, "parameter"), plan.weight_cap);
+                  Many(plan.rounds, "sum"), Many(SizeOf(LayoutOf(ModelOf(plan))), "parameter"), plan.weight_cap);
   std::string numbers;
   for (const StrategyKey& key : KeysOf(plan.algorithm))
     numbers += fmt::format("{}{} {}", numbers.empty() ? " (" : ", ", key.name, Plain(plan.*key.field));

@@ -45,9 +45,11 @@ Preprocessing LocalPreprocessing(const Plan& plan, const Table& table, const Row
 Recipe RoundRecipe(const Plan& plan, std::uint32_t round, const Digest& model) {
   Recipe out;
   out.model = ModelOf(plan);
-  out.loss = UsualLoss(out.model);
-  out.optimizer.learning_rate = plan.learning_rate;
-  out.optimizer.l2 = plan.l2;
+  out.loss = plan.learning.loss;
+  out.optimizer = plan.learning.optimizer;
+  out.optimizer.learning_rate = RateAt(out.optimizer.schedule, out.optimizer.learning_rate, round > 0 ? round - 1 : 0);
+  out.optimizer.schedule = {};  // Its ticks are rounds: within one the rate stays.
+  out.precision = plan.learning.precision;
   out.training.epochs = plan.local_epochs;
   out.training.steps = plan.local_steps;
   out.training.batch_size = plan.batch_size;

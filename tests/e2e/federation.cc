@@ -188,6 +188,8 @@ std::string PlanText(const PlanOptions& options) {
       "tolerated_dropouts = " + std::to_string(std::max(0, kHospitals - static_cast<int>(options.minimum_hospitals))));
   if (options.describe) return text;
   text = Replaced(text, "round_deadline = \"30s\"", "round_deadline = \"" + options.round_deadline + "\"");
+  text = Replaced(text, "kind = \"logistic\"\n", options.model);
+  text = Replaced(text, "learning_rate = 0.1", "learning_rate = " + options.learning_rate);
   text = Replaced(text, "algorithm = \"fedavg\"\n", options.strategy);
   return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
 }

@@ -29,6 +29,8 @@ struct PlanOptions {
   std::string round_deadline = "60s";
   bool describe = false;
   std::string strategy = "algorithm = \"fedavg\"\n";  // Lines of [training].
+  std::string learning_rate = "0.1";
+  std::string model = "kind = \"logistic\"\n";  // Lines of [model].
 };
 std::string PlanText(const PlanOptions& options);
 // Describes all columns of a Founding with columns; every hospital must take part.

@@ -1,6 +1,7 @@
 // The same study through real processes and as a replay in this one, through the same encoding and the same algorithm:
 // the same model to the last bit. What the ring's rounding costs against plain doubles, and its bound, is in
 // tests/learning/strategies_test.cc.
+#include "common/model/parameters.h"
 #include "tests/e2e/federation.h"
 #include "tests/learning/federation.h"
 
@@ -73,6 +74,30 @@ TEST(Replay, FiveProcessesGiveTheReplaysModel) {
     testing::Federation replay = InProcess(federation, options);
     EXPECT_EQ(Replayed(replay, AnswersOf(federation, study)), Downloaded(federation, study)) << name;
   }
+}
+
+// A network in float, with everything that draws numbers: initial weights, dropout, the order of rows.
+TEST(Replay, ANetworkTrainsThroughProcessesAsInTheReplay) {
+  Federation federation;
+  federation.StartAll();
+  const PlanOptions options{
+      .name = "network",
+      .rounds = 12,
+      .strategy = "algorithm = \"fedavg\"\noptimizer = \"adam\"\nclip_norm = 5\nschedule = \"cosine\"\nwarm_up = 2\n",
+      .learning_rate = "0.01",
+      .model = "kind = \"mlp\"\nhidden = [16, 8]\nactivation = \"gelu\"\ndropout = 0.1\nlayer_norm = true\n"};
+  const std::string study = federation.Submit(options);
+  federation.ApproveAll(study);
+  ASSERT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete");
+  testing::Federation replay = InProcess(federation, options);
+  const Bytes model = Downloaded(federation, study);
+  EXPECT_EQ(Replayed(replay, AnswersOf(federation, study)), model);
+  const auto file = ReadSafetensors(model);
+  ASSERT_TRUE(file.has_value()) << file.error().what;
+  EXPECT_EQ(file->layout, LayoutOf(ModelOf(replay.plan)));
+  EXPECT_EQ(file->layout.front().name, "layer0.weight");
+  const Value evaluation = federation.Study(study)["results"]["evaluation"];
+  EXPECT_GT(evaluation["auroc_low"].AsDouble(), 0.65);
 }
 
 // Killed and back: it remembers what counts, and nothing that does not, so the model is the replay's.

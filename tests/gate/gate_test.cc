@@ -142,7 +142,7 @@ TEST(Judge, OnlyAPlanThatKeepsAMemoryAsksForGradients) {
     return Spoilt([&](Case& c) {
       c.plan.algorithm = algorithm;
       c.plan.local_epochs = 4;
-      c.plan.learning_rate = 0.5;
+      c.plan.learning.optimizer.learning_rate = 0.5;
       c.query.blocks.pop_back();
       c.query.Append("control", 5, Role::kStatistic, bound, 3);
       c.query.Finish();

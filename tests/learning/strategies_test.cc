@@ -134,7 +134,7 @@ Vec TextbookScaffold(Federation& federation, const Preprocessing& preprocessing,
       for (std::size_t j = 0; j < d; ++j) {
         const double change = y[j] - x[j];
         average[j] += one.weight * change;
-        moved[i][j] += -c[j] - change / (static_cast<double>(run.steps) * plan.learning_rate);
+        moved[i][j] += -c[j] - change / (static_cast<double>(run.steps) * plan.learning.optimizer.learning_rate);
       }
       total += one.weight;
     }
@@ -170,7 +170,8 @@ double RingBound(const Plan& plan, const Query& query, std::size_t hospitals, do
   double round = 2 * grid("delta") + sent;
   if (plan.algorithm == "fedadam") round *= plan.server_learning_rate / plan.tau;
   if (plan.algorithm == "scaffold")
-    round += plan.local_steps * plan.learning_rate * 2 * (2 * grid("control") + std::ldexp(ControlBound(plan), -24));
+    round += plan.local_steps * plan.learning.optimizer.learning_rate * 2 *
+             (2 * grid("control") + std::ldexp(ControlBound(plan), -24));
   return plan.rounds * round;
 }
 

@@ -84,5 +84,17 @@ TEST(Metrics, HistogramBracketsTheExactAuroc) {
   EXPECT_LT(m.auroc_high - m.auroc_low, 0.05);
 }
 
+TEST(NumberMetrics, ByHandAndCutToTheRange) {
+  Vector predictions(4), labels(4);
+  predictions << 1, 5, 200, 3;  // 200 counts as 10.
+  labels << 2, 5, 8, 1;
+  const NumberMetrics m = EvaluateNumbers(predictions, labels, 0, 10);
+  EXPECT_DOUBLE_EQ(m.mae, 5.0 / 4);
+  EXPECT_DOUBLE_EQ(m.rmse, 1.5);
+  EXPECT_DOUBLE_EQ(m.r2, 1 - 9.0 / 30);
+  EXPECT_FALSE(EvaluateNumbers(labels, Vector::Ones(4), 0, 10).r2_defined);
+  EXPECT_EQ(EvaluateNumbers(Vector(0), Vector(0), 0, 1).rows, 0U);
+}
+
 }  // namespace
 }  // namespace consilium

@@ -95,7 +95,7 @@ TEST_F(Consent, OneChangedByteIsAnotherStudy) {
   Offered();
   Approve();
   Plan changed = plan_;
-  changed.learning_rate = 0.2;
+  changed.learning.optimizer.learning_rate = 0.2;
   Say(PlanOffer{changed.id(), InlineBlob(Canonical(changed))});
   EXPECT_EQ(Ask("GET", "/v1/plans/" + changed.id().Hex())["consent"].AsString(), "pending");
   sent_.clear();

@@ -213,7 +213,7 @@ TEST(Plan, AnAbsentColumnNamesTheNearest) {
               "plan.toml:11:1: [data] features: 'agee' is no column of the schema; did you mean 'age'?");
   ExpectError(With(kTrain, "label = \"disease\"", "label = \"diseas\""),
               "label: 'diseas' is no column of the schema; did you mean 'disease'?");
-  ExpectError(With(kTrain, "label = \"disease\"", "label = \"age\""), "'age' is no label");
+  ExpectError(With(kTrain, "label = \"disease\"", "label = \"cp\""), "'cp' is no label");
   ExpectError(With(kTrain, "\"age\"", "\"chol\""), "'chol' is there twice");
   ExpectError(With(kTrain, "\"age\"", "\"disease\""), "'disease' is the label");
   ExpectError(With(kTrain, "\"age\"", "\"pid\""), "'pid' is the patient id");
@@ -360,6 +360,41 @@ TEST(Plan, EarlyStoppingWatchesAnEvaluationThatThereIs) {
   EXPECT_EQ(TextOf(Good(Training("early_stopping = 'none'"))), TextOf(Good(Training("")))) << "one study, one form";
 }
 
+std::string WithModel(const std::string& model, const std::string& training = "") {
+  return "[model]\n" + model + With(kTrain, "[training]\n", "[training]\n" + training);
+}
+
+TEST(Plan, ANetworkReadsBackWithItsLayout) {
+  const Plan plan = Good(WithModel("kind = 'mlp'\nhidden = [8, 4]\ndropout = 0.5\n", "optimizer = 'adam'\n"));
+  const Plan again = *ParsePlan(Canonical(plan));
+  EXPECT_EQ(again.model, plan.model);
+  EXPECT_EQ(again.learning, plan.learning);
+  EXPECT_EQ(LayoutOf(ModelOf(plan)).front(), (Tensor{"layer0.weight", {8, 5}}));
+  EXPECT_NE(TextOf(plan).find(R"("model":{"activation":"relu","dropout":0.5,"hidden":[8,4])"), std::string::npos);
+  EXPECT_NE(Summary(plan).find("a neural network of 5-8-4-1 units"), std::string::npos);
+  EXPECT_NE(Summary(plan).find("model's 89 parameters"), std::string::npos);
+  EXPECT_NE(plan.id(), Good(kTrain).id());
+}
+
+TEST(Plan, AModelTooLargeNamesItsLayer) {
+  ExpectError(WithModel("kind = 'mlp'\nhidden = [65536, 65536]\n"), "layer 1 of 65536 x 65536");
+}
+
+TEST(Plan, ANumberIsPredictedByARegression) {
+  const std::string number = With(With(kTrain, "label = \"disease\"", "label = \"chol\""), "\"chol\", ", "");
+  ExpectError(number, "write \"linear\" or \"mlp\"");
+  const Plan plan = Good("[model]\nkind = 'linear'\n" + number);
+  EXPECT_EQ(plan.metrics, (std::vector<std::string>{"rmse", "mae", "r2"}));
+  EXPECT_EQ(ModelOf(plan).kind, ModelSpec::Kind::kLinear);
+  EXPECT_EQ(plan.learning.loss.kind, LossSpec::Kind::kSquared);
+  ExpectError("[model]\nkind = 'linear'\n[evaluation]\nmetrics = ['auroc']\n" + number, "there are rmse, mae, r2");
+  ExpectError(WithModel("kind = 'poisson'\n"), "does not predict a label that is yes or no");
+}
+
+TEST(Plan, ControlVariatesAreOfPlainGradientSteps) {
+  ExpectError(WithModel("kind = 'logistic'\n", "algorithm = 'scaffold'\noptimizer = 'adam'\n"), "write \"sgd\"");
+}
+
 TEST(Plan, DesignColumnsAreOneHotWithoutTheReference) {
   EXPECT_EQ(DesignColumns(Good(kTrain)), (std::vector<std::string>{"age", "chol", "cp=2", "cp=3", "cp=4"}));
 }
@@ -398,8 +433,8 @@ RC_GTEST_PROP(Plan, EveryPlanHasOneFormAndReadsBack, ()) {
   plan.maximum_attempts = TotalSums(plan) + static_cast<std::uint32_t>(*rc::gen::inRange(0, 1000000));
   plan.round_deadline = Duration(*rc::gen::inRange<std::int64_t>(1'000'000, 86'400'000'001));
   plan.test_fraction = 0.01 + *rc::gen::inRange(0, 1000) / 1000.0 * 0.89;
-  plan.learning_rate = 1e-6 + *rc::gen::inRange(0, 1 << 30) / 1e8;
-  plan.l2 = *rc::gen::inRange(0, 1000000) / 1e3;
+  plan.learning.optimizer.learning_rate = 1e-6 + *rc::gen::inRange(0, 1 << 30) / 1e8;
+  plan.learning.optimizer.l2 = *rc::gen::inRange(0, 1000000) / 1e3;
   plan.seed = *rc::gen::inRange<std::uint64_t>(0, (1ULL << 53) - 1);
   plan.reproducible = *rc::gen::arbitrary<bool>();
   plan.standardize = *rc::gen::element<std::string>("federated", "site", "declared", "none");
@@ -408,7 +443,7 @@ RC_GTEST_PROP(Plan, EveryPlanHasOneFormAndReadsBack, ()) {
   RC_ASSERT(again.has_value());
   RC_ASSERT(Canonical(*again) == Canonical(plan));
   RC_ASSERT(again->id() == plan.id());
-  RC_ASSERT(again->learning_rate == plan.learning_rate);
+  RC_ASSERT(again->learning.optimizer.learning_rate == plan.learning.optimizer.learning_rate);
   RC_ASSERT(again->round_deadline == plan.round_deadline);
   RC_ASSERT(again->schema == plan.schema);
 }

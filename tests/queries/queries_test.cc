@@ -115,8 +115,8 @@ TEST(TrainQuery, WeighsPatientsAndCapsThem) {
 
 TEST(TrainQuery, DivergenceGivesZeros) {
   Plan plan = SmallTrainPlan();
-  plan.learning_rate = 100;
-  plan.l2 = 1000;
+  plan.learning.optimizer.learning_rate = 100;
+  plan.learning.optimizer.l2 = 1000;
   plan.local_epochs = 0;
   plan.local_steps = 1000;
   const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
@@ -231,8 +231,8 @@ TEST(TrainQuery, ADivergedTrainingTakesPartWithoutWeightAndRemembersWhatItDid) {
   const Table table = ManyPatients(80, 1);
   for (const char* strategy : {"fedprox", "scaffold"}) {
     Plan plan = SmallTrainPlan("", "algorithm = \"" + std::string(strategy) + "\"\n" + kSteps);
-    plan.learning_rate = 100;
-    plan.l2 = 1000;
+    plan.learning.optimizer.learning_rate = 100;
+    plan.learning.optimizer.l2 = 1000;
     plan.local_steps = 500;  // (1 - 100 * 1000)^500 is beyond any double.
     const Given given{.memory = KeepsMemory(plan) ? Encode(Control{{1, 2, 3, 4, 5}, 0.5}) : Bytes(), .seats = 3};
     const auto raw = FirstRound(plan, table, given);
@@ -305,6 +305,28 @@ TEST(EvaluateQuery, FewerTestPatientsThanTheMinimumAreSuppressed) {
   const auto raw = ComputeEvaluate(plan, ManyPatients(200, 2), asked.query, asked.inputs);
   ASSERT_TRUE(raw.has_value());
   for (const auto& block : raw->blocks) EXPECT_EQ(Sum(block), 0);
+}
+
+// A number predicted: the sums give what the metrics give.
+TEST(EvaluateQuery, SumsOfANumberAreThoseOfTheMetrics) {
+  Plan plan = SmallTrainPlan();
+  plan.label = "dose";
+  plan.features = {"age", "grade"};
+  plan.model.kind = ModelSpec::Kind::kLinear;
+  plan.learning.loss.kind = LossSpec::Kind::kSquared;
+  plan.metrics = MetricsFor(LabelKind::kNumber);
+  const Table table = ManyPatients(200, 2);
+  const Preprocessing preprocessing = MakePreprocessing(plan, {{"age", {50, 20}}});
+  const std::vector<double> model = {0.25, -0.5, 0.125, 0.0625};
+  const Asked asked = AskModel(plan, "evaluate", model, preprocessing);
+  const auto raw = ComputeEvaluate(plan, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
+  const NumberMetrics exact = EvaluateNumbers(Predict(RoundRecipe(plan, 1, {}), test.x, model).col(0), test.y, -1, 1);
+  EXPECT_TRUE(Encode(asked.query, *raw, nullptr).has_value()) << "the blocks fit the query";
+  EXPECT_EQ(raw->blocks[1][0], static_cast<double>(exact.rows));
+  EXPECT_NEAR(2 * std::sqrt(raw->blocks[2][0] / raw->blocks[1][0]), exact.rmse, 1e-12);
+  EXPECT_NEAR(2 * raw->blocks[3][0] / raw->blocks[1][0], exact.mae, 1e-12);
 }
 
 TEST(Queries, AModelThatIsAbsentChangedOrOfAnotherSizeIsRefused) {
