@@ -353,9 +353,7 @@ void Study::OnOffer(std::uint32_t number, const Offer& offer, Now now) {
     case Round::Verdict::Do::kIgnore:
       break;
     case Round::Verdict::Do::kRefuse:
-      Audit("offer_refused",
-            Value().Set("hospital", number).Set("attempt", offer.attempt).Set("reason", Name(verdict.reason)), now);
-      Tell(number, Refused{verdict.reason, id_, offer.attempt});
+      Refuse(number, offer.attempt, verdict.reason, now);
       break;
     case Round::Verdict::Do::kReceipt:
       Tell(number, Receipt{id_, offer.attempt, offer.vector.root});
@@ -366,10 +364,17 @@ void Study::OnOffer(std::uint32_t number, const Offer& offer, Now now) {
       break;
     case Round::Verdict::Do::kAdd:
       if (!round_->BeginFold(number, offer.vector.root)) break;
-      AddWords(round_->query().ring, *round_->sum(), offer.vector.content);
+      AddWords(round_->query().ring,
+               std::span(*round_->sum()).subspan(round_->SlotOf(number), offer.vector.content.size()),
+               offer.vector.content);
       OnFolded(number, offer.vector.root, true, round_->record().attempt, now);
       break;
   }
+}
+
+void Study::Refuse(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now) {
+  Audit("offer_refused", Value().Set("hospital", number).Set("attempt", attempt).Set("reason", Name(reason)), now);
+  Tell(number, Refused{reason, id_, attempt});
 }
 
 void Study::OnUploadArrived(const Digest& root, Now /*now*/) {
@@ -392,7 +397,8 @@ void Study::NextFold() {
     const auto [number, root] = to_fold_.front();
     to_fold_.erase(to_fold_.begin());
     if (round_->BeginFold(number, root)) {
-      effects_.folds.push_back({number, root, round_->query().ring, round_->sum()});
+      effects_.folds.push_back({number, root, round_->query().ring, round_->sum(), round_->SlotOf(number),
+                                static_cast<std::size_t>(round_->query().WireBytes())});
     }
   }
 }
@@ -400,9 +406,11 @@ void Study::NextFold() {
 void Study::OnFolded(std::uint32_t number, const Digest& root, bool intact, std::uint32_t attempt, Now now) {
   if (!round_ || round_->record().attempt != attempt) return;  // That attempt is over, its sum is gone.
   round_->EndFold(number, intact);
-  if (intact) {
+  if (round_->Uploaded(number)) {
     Tell(number, Receipt{id_, attempt, root});
     Audit("upload", Value().Set("hospital", number).Set("attempt", attempt).Set("root", root.Hex()), now);
+  } else if (intact) {
+    Refuse(number, attempt, Reason::kMalformed, now);
   }
   NextFold();
   Advance(now);
@@ -459,8 +467,8 @@ void Study::FailAttempt(Reason reason, Now now) {
 
 void Study::Conclude(Now now) {
   const RoundRecord open = round_->record();
-  Bytes words = Omitted(Twin::kOneAnswer) ? *round_->sum() : std::move(*round_->sum());
-  auto answer = Answer::Create(round_->query(), round_->survivors(), std::move(words));
+  const bool of_hospitals = round_->query().release == ReleaseTo::kHospital;
+  auto answer = Answer::Create(round_->query(), round_->survivors(), round_->TakeWords());
   Status absorbed = answer ? algorithm_->Absorb(round_->query(), *answer) : std::unexpected(answer.error());
   if (!absorbed) {
     algorithm_ = *RestoreAlgorithm(plan_, record_.algorithm);  // As it was before this answer.
@@ -513,6 +521,7 @@ void Study::Conclude(Now now) {
   dirty_ = !Omitted(Twin::kPersistBeforeSend);
   pause_ = Duration(0);
   Audit("answer", std::move(fields), now);
+  if (of_hospitals) AuditReleased(open, now);
   for (std::uint32_t number : Approved()) {
     if (!online_.contains(number)) continue;
     effects_.sends.push_back({number, record_.release_frame});
@@ -520,6 +529,24 @@ void Study::Conclude(Now now) {
   }
   if (algorithm_->SingleClass()) return End(StudyPhase::kFailed, Reason::kSingleClass, now);
   if (release.last) End(StudyPhase::kComplete, Reason::kNone, now);
+}
+
+// Whose own figures everybody can read from now on, by name.
+void Study::AuditReleased(const RoundRecord& open, Now now) {
+  Value released{Value::Array{}}, withheld{Value::Array{}};
+  const Value results = algorithm_->Results();
+  for (const Value& entry : results["released"].AsArray()) {
+    const Member* member =
+        context_.roster->current().ByNumber(static_cast<std::uint32_t>(entry["hospital"].AsInteger()));
+    if (member != nullptr) (entry["released"].AsBool() ? released : withheld).Push(member->name);
+  }
+  Audit("released_figures",
+        Value()
+            .Set("round", open.round)
+            .Set("attempt", open.attempt)
+            .Set("released", std::move(released))
+            .Set("not_released", std::move(withheld)),
+        now);
 }
 
 // ---- time and effects ----

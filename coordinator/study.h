@@ -45,6 +45,7 @@ struct Effects {
     Digest root;
     Ring ring;
     std::shared_ptr<Bytes> sum;  // The job's alone until OnFolded.
+    std::size_t offset, bytes;   // The upload is added to these bytes of it.
   };
   std::vector<Fold> folds;
 };
@@ -113,7 +114,9 @@ class Study {
   void Advance(Now now);
   void StartFold(std::uint32_t number, const Digest& root);
   void NextFold();
+  void Refuse(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now);
   void Conclude(Now now);
+  void AuditReleased(const RoundRecord& open, Now now);
   void FailAttempt(Reason reason, Now now);
   void End(StudyPhase phase, Reason reason, Now now);
   void Tell(std::uint32_t number, Message message);

@@ -26,6 +26,7 @@ SitePolicy ReadPolicy(Reader* reader) {
       static_cast<std::uint32_t>(reader->Integer("minimum_hospitals", 2, 10000, policy.minimum_hospitals));
   policy.allowed_kinds = reader->Strings("kinds", policy.allowed_kinds);
   policy.allowed_researchers = reader->Strings("researchers", {});
+  policy.release_own_figures = reader->Bool("release_own_figures", policy.release_own_figures);
   for (const std::string& kind : policy.allowed_kinds) {
     if (kind != "describe" && kind != "train" && kind != "evaluate") {
       reader->Refuse("kinds", fmt::format("'{}' is no kind of query; known: describe, train, evaluate", kind));
@@ -66,6 +67,8 @@ roster_fingerprint = "{}"
 # minimum_hospitals = 2        # Fewer hospitals in a sum: no contribution.
 # kinds = ["describe", "train", "evaluate"]
 # researchers = []             # Names as in plans; empty: any.
+# release_own_figures = false  # true: plans that ask for it get this hospital's own figures, under its name, once an
+#                              # officer has approved them with this switch on; false: it takes part without them.
 
 # GET /metrics (Prometheus), /healthz and /readyz on a loopback port; control.sock has them in any case.
 [metrics]

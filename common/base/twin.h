@@ -21,6 +21,7 @@ enum class Twin {
   kCommitBeforeOffer,  // gate: COMMIT is durable before the first byte leaves.
   kBudget,             // gate: attempts above the plan's maximum are refused.
   kApproval,           // gate: nothing is computed for a plan that is not approved here.
+  kReleaseHospital,    // gate: a single hospital's vector is released only where the plan says so.
   kWitness,            // ledger: one that the coordinator has seen more of is locked.
 };
 

@@ -213,6 +213,7 @@ void Put(const ParticipantRecord& record, schema::ParticipantRecord::Builder out
   out.setResults(Raw(record.results));
   out.setLastQuery(Raw(record.last_query));
   out.setReserved(record.reserved);
+  out.setOwnFigures(static_cast<schema::ParticipantRecord::OwnFigures>(record.own_figures));
 }
 
 ParticipantRecord Get(schema::ParticipantRecord::Reader in) {
@@ -233,6 +234,8 @@ ParticipantRecord Get(schema::ParticipantRecord::Reader in) {
   record.results = Data(in.getResults());
   record.last_query = Data(in.getLastQuery());
   record.reserved = in.getReserved();
+  record.own_figures = GetEnum<ParticipantRecord::OwnFigures>(
+      in.getOwnFigures(), static_cast<std::size_t>(ParticipantRecord::OwnFigures::kReleased) + 1);
   return record;
 }
 

@@ -58,6 +58,8 @@ struct ParticipantRecord {
   Bytes results;     // Canonical JSON of the hospital's own figures; never leaves.
   Bytes last_query;  // Canonical; the last "train" query joined, for the results at the end.
   bool reserved = false;
+  // Under its name: not by plan and policy; as an officer approved; a contribution with them was committed.
+  enum class OwnFigures : std::uint8_t { kWithheld, kAllowed, kReleased } own_figures = OwnFigures::kWithheld;
   bool operator==(const ParticipantRecord&) const = default;
 };
 Bytes Encode(const ParticipantRecord& record);

@@ -15,7 +15,10 @@ using Inputs = std::map<Digest, Bytes>;  // By Merkle root.
 Result<RawContribution> ComputeDescribe(const Plan& plan, const Table& table, const Query& query);
 Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
 Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
-// By the query's kind.
+// Those that leave under the hospital's name, where plan and policy let them: the gate asks here only then.
+Result<RawContribution> ComputeOwnFigures(const Plan& plan, const Table& table, const Query& query,
+                                          const Inputs& inputs);
+// By the query's kind and release.
 Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Inputs& inputs);
 
 // The model that a query names, checked against its root and layout.

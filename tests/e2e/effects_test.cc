@@ -23,8 +23,8 @@ void KillInEveryPhase(Side side) {
       }
     }
   }
-  EXPECT_GE(phases.size(), 6U);
-  EXPECT_GE(taken.size(), 14U);
+  EXPECT_GE(phases.size(), 7U);
+  EXPECT_GE(taken.size(), 17U);
 }
 
 TEST(KilledAtEffectCoordinator, InEveryPhaseTheStudyGoesOn) { KillInEveryPhase(Side::kCoordinator); }

@@ -17,7 +17,7 @@ constexpr std::int64_t kEpochMs = 1'800'000'000'000;
 sim::Scenario HostileScenario(bool liar) {
   sim::Scenario scenario;
   scenario.hospitals.resize(5);
-  for (auto& hospital : scenario.hospitals) hospital.rogue = true;
+  for (auto& hospital : scenario.hospitals) hospital.rogue = hospital.releases_own = true;
   scenario.wild_values = true;
   scenario.liar = liar;
   return scenario;

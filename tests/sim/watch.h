@@ -73,6 +73,7 @@ class Watch {
   struct InviteBook {
     std::vector<std::uint32_t> cohort;
     Duration first_sent{0};
+    std::optional<Query> own;  // With release = hospital.
   };
   void OnRoster(ByteView signed_roster, const std::string& where, std::map<std::uint32_t, Duration>* revoked);
   void OnInviteSent(const Invite& invite);
@@ -80,6 +81,9 @@ class Watch {
   void OnParticipant(std::uint32_t number, const ParticipantRecord& record);
   void OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after);
   void OnOffer(std::uint32_t number, const Offer& offer);
+  void OnOwnOffered(std::uint32_t number, const Offer& offer, const Query& query);
+  void OnReleasedFigures(const Value& row);
+  [[nodiscard]] bool Withholds(std::uint32_t number, const Query& query) const;
   void OnStudy(StudyRecord record);
   void OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after);
   void OnAuditRow(ByteView row);
@@ -87,7 +91,7 @@ class Watch {
   void OnAttemptFailed(const Value& row);
   void OnDeclined(const Value& row);
   void OnRoundOpened(StudyBook& book, const StudyRecord& after);
-  // The words that the survivors' true vectors sum to; nullopt when they do not give `answer`.
+  // The words that the survivors' true vectors sum to, or that they are; nullopt when they do not give `answer`.
   [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
                                            const Digest& answer);
   bool SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words,

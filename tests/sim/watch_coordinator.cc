@@ -35,6 +35,7 @@ void Watch::OnAuditRow(ByteView bytes) {
   const auto& event = (*row)["event"].AsString();
   if (event == "answer") OnAnswerAudited(*row);
   if (event == "attempt_failed") OnAttemptFailed(*row);
+  if (event == "released_figures") OnReleasedFigures(*row);
   const bool odd = event == "offer_refused" || event == "refused_peer" || event == "hospital_ahead";
   if (odd || event == "declined") OnDeclined(*row);
 }
@@ -47,6 +48,14 @@ void Watch::OnAnswerAudited(const Value& row) {
   if (!context_.scenario.CoordinatorHonest() || studies_[*study].answered.insert(round).second) return;
   context_.Fail("one answer a round",
                 fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
+}
+
+// Nobody is named whose policy withholds.
+void Watch::OnReleasedFigures(const Value& row) {
+  for (const Value& name : row["released"].AsArray()) {
+    const auto& hospital = context_.scenario.hospitals.at(static_cast<std::size_t>(name.AsString().back() - 'a'));
+    if (!hospital.releases_own && !hospital.rogue) context_.Fail("own figures stay", CanonicalJson(row));
+  }
 }
 
 // An attempt fails for want of hospitals, never because the sum is not the survivors' (a doubled or a stranger's upload
@@ -156,7 +165,7 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
 std::optional<Bytes> Watch::SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
                                   const Digest& answer) {
   Bytes words;
-  if (SumWith(query, survivors, 0, Bytes(query.WireBytes()), answer, &words)) return words;
+  if (SumWith(query, survivors, 0, Bytes(query.AnswerBytes(0)), answer, &words)) return words;
   return {};
 }
 
@@ -168,13 +177,18 @@ bool Watch::SumWith(const Query& query, const std::vector<std::uint32_t>& surviv
     *out = std::move(words);
     return true;
   }
-  std::vector<Bytes> candidates = {TrueVector(survivors[next], query, context_.scenario.wild_values)};
-  for (const auto& forged : hospitals_[survivors[next]].forged) {
-    if (forged.size() == words.size()) candidates.push_back(forged);
+  const std::uint32_t number = survivors[next];
+  std::vector<Bytes> candidates = {TrueVector(number, query, context_.scenario.wild_values, Withholds(number, query))};
+  for (const auto& forged : hospitals_[number].forged) {
+    if (forged.size() == query.WireBytes()) candidates.push_back(forged);
   }
   for (const auto& candidate : candidates) {
     Bytes sum = words;
-    AddWords(query.ring, sum, candidate);
+    if (query.release == ReleaseTo::kHospital) {
+      sum.insert(sum.end(), candidate.begin(), candidate.end());
+    } else {
+      AddWords(query.ring, sum, candidate);
+    }
     if (SumWith(query, survivors, next + 1, std::move(sum), answer, out)) return true;
   }
   return false;

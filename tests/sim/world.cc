@@ -103,13 +103,14 @@ Process::World World::HospitalWorld(std::uint32_t number) {
   Process::World world;
   world.make = [this, number](Stored stored, Now now) -> Result<std::unique_ptr<Core>> {
     auto& hospital = At(number);
+    const auto& scenario = context_.scenario.hospitals[number - 1];
     return TRY(node::Service::Create({.identity = Identity(hospital.name),
                                       .transport = Transport(hospital.name),
                                       .server_key = Transport("coordinator"),
                                       .roster_fingerprint = roster0_.hash(),
                                       .name = hospital.name,
                                       .build = "sim",
-                                      .policy = {},
+                                      .policy = {.release_own_figures = scenario.releases_own},
                                       .stored = std::move(stored),
                                       .storage = &hospital.process->disk(),
                                       .blobs = &hospital.process->disk(),

@@ -180,7 +180,8 @@ inline ParticipantRecord AnyParticipant() {
           .model = AnyBlob(),
           .results = AnyBytes(1000),
           .last_query = AnyBytes(1000),
-          .reserved = Any<bool>()};
+          .reserved = Any<bool>(),
+          .own_figures = static_cast<ParticipantRecord::OwnFigures>(Below(3))};
 }
 inline LedgerRow AnyLedgerRow() {
   return {static_cast<LedgerRow::Kind>(Below(4)),

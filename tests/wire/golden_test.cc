@@ -62,7 +62,8 @@ Value Encoded() {
                                       .model = {},
                                       .results = ToBytes(View("{}")),
                                       .last_query = {},
-                                      .reserved = true};
+                                      .reserved = true,
+                                      .own_figures = ParticipantRecord::OwnFigures::kAllowed};
   const LedgerRow row{.kind = LedgerRow::Kind::kCommit,
                       .study = Filled<StudyId>(1),
                       .first_attempt = 4,
