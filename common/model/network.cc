@@ -101,16 +101,20 @@ void Network<Real>::Backward(std::span<const Real> parameters) {
 
 template <class Real>
 void Network<Real>::Gradient(std::span<Real> gradient) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) Gradient(i, gradient);
+}
+
+template <class Real>
+void Network<Real>::Gradient(std::size_t i, std::span<Real> gradient) {
   CHECK(gradient.size() == size_ && rows_ > 0);
-  for (const Layer& layer : layers_) {
-    const DenseShape& s = layer.shape;
-    gemm_.Multiply(s.outputs, s.inputs, rows_, {layer.delta.data(), s.outputs, true}, {layer.input, s.inputs, false},
-                   gradient.data() + s.weight);
-    ColumnSums(rows_, s.outputs, layer.delta.data(), gradient.data() + s.bias);
-    if (!s.normed) continue;
-    LayerNormGradient(rows_, s.outputs, layer.normed.data(), layer.norm_delta.data(), gradient.data() + s.scale,
-                      gradient.data() + s.shift);
-  }
+  const Layer& layer = layers_[i];
+  const DenseShape& s = layer.shape;
+  gemm_.Multiply(s.outputs, s.inputs, rows_, {layer.delta.data(), s.outputs, true}, {layer.input, s.inputs, false},
+                 gradient.data() + s.weight);
+  ColumnSums(rows_, s.outputs, layer.delta.data(), gradient.data() + s.bias);
+  if (!s.normed) return;
+  LayerNormGradient(rows_, s.outputs, layer.normed.data(), layer.norm_delta.data(), gradient.data() + s.scale,
+                    gradient.data() + s.shift);
 }
 
 template <class Real>

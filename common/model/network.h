@@ -36,8 +36,9 @@ class Network {
   // dL/d(outputs) of the last Forward's batch: the caller fills it in, then calls Backward with the same parameters.
   [[nodiscard]] std::span<Real> output_gradient() { return {layers_.back().delta.data(), rows_ * model_.outputs}; }
   void Backward(std::span<const Real> parameters);
-  // Writes (not adds) the gradient of the whole batch, in the parameters' layout.
+  // Writes (not adds) the gradient of the whole batch, in the parameters' layout; of one layer, its part of that.
   void Gradient(std::span<Real> gradient);
+  void Gradient(std::size_t layer, std::span<Real> gradient);
 
   // After Backward: layer i's input [rows, inputs] and dL/d(dense output) [rows, outputs].
   struct LayerView {

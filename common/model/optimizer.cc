@@ -43,31 +43,39 @@ template <class Real>
 void Optimizer<Real>::Reset() {
   std::fill_n(first_.data(), first_.size(), Real{0});
   std::fill_n(second_.data(), second_.size(), Real{0});
-  steps_ = 0;
   power1_ = power2_ = 1;
 }
 
 template <class Real>
-void Optimizer<Real>::Step(double rate, double scale, std::span<const Real> gradient, std::span<Real> parameters) {
-  CHECK(gradient.size() == SizeOf(segments_) && parameters.size() == gradient.size());
-  ++steps_;
+void Optimizer<Real>::Begin() {
   power1_ *= spec_.beta1;
   power2_ *= spec_.beta2;
-  for (const Segment& segment : segments_) {
-    const auto at = [&](Buffer<Real>& buffer) { return buffer.size() > 0 ? buffer.data() + segment.first : nullptr; };
-    StepSegment({.length = segment.length,
-                 .gradient = gradient.data() + segment.first,
-                 .parameters = parameters.data() + segment.first,
-                 .first = at(first_),
-                 .second = at(second_),
-                 .rate = static_cast<Real>(rate),
-                 .scale = static_cast<Real>(scale),
-                 .decay = static_cast<Real>(segment.decays ? spec_.weight_decay : 0)});
-  }
 }
 
 template <class Real>
-void Optimizer<Real>::StepSegment(const Stretch& at) {
+void Optimizer<Real>::Step(double rate, double scale, std::span<const Real> gradient, std::span<Real> parameters) {
+  Begin();
+  for (std::size_t i = 0; i < segments_.size(); ++i) StepSegment(i, rate, scale, gradient, parameters);
+}
+
+template <class Real>
+void Optimizer<Real>::StepSegment(std::size_t i, double rate, double scale, std::span<const Real> gradient,
+                                  std::span<Real> parameters) {
+  CHECK(gradient.size() == SizeOf(segments_) && parameters.size() == gradient.size());
+  const Segment& segment = segments_[i];
+  const auto at = [&](Buffer<Real>& buffer) { return buffer.size() > 0 ? buffer.data() + segment.first : nullptr; };
+  StepStretch({.length = segment.length,
+               .gradient = gradient.data() + segment.first,
+               .parameters = parameters.data() + segment.first,
+               .first = at(first_),
+               .second = at(second_),
+               .rate = static_cast<Real>(rate),
+               .scale = static_cast<Real>(scale),
+               .decay = static_cast<Real>(segment.decays ? spec_.weight_decay : 0)});
+}
+
+template <class Real>
+void Optimizer<Real>::StepStretch(const Stretch& at) {
   const Real* __restrict g = at.gradient;
   Real* __restrict p = at.parameters;
   Real* __restrict b = at.first;

@@ -24,17 +24,21 @@ class Optimizer {
   Optimizer(const OptimizerSpec& spec, std::vector<Segment> segments);
   // One step at this rate with gradient * scale (of clipping, else 1). Both spans have the model's size.
   void Step(double rate, double scale, std::span<const Real> gradient, std::span<Real> parameters);
+  // The same in parts: Begin once, then each segment once, as soon as its gradient is there.
+  void Begin();
+  void StepSegment(std::size_t segment, double rate, double scale, std::span<const Real> gradient,
+                   std::span<Real> parameters);
+  [[nodiscard]] std::size_t segments() const { return segments_.size(); }
   void Reset();  // As before the first step.
 
  private:
   struct Stretch;
-  void StepSegment(const Stretch& at);
+  void StepStretch(const Stretch& at);
   void Adam(const Stretch& at);
 
   OptimizerSpec spec_;
   std::vector<Segment> segments_;
-  Buffer<Real> first_, second_;  // Momentum or m; v.
-  std::uint64_t steps_ = 0;
+  Buffer<Real> first_, second_;     // Momentum or m; v.
   double power1_ = 1, power2_ = 1;  // beta^steps
 };
 

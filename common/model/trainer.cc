@@ -2,6 +2,7 @@
 #include "common/model/trainer.h"
 
 #include <fmt/format.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +13,19 @@ namespace consilium {
 namespace {
 
 constexpr double kClipGuard = 1e-6;  // As in PyTorch's clip_grad_norm_.
+
+// Numbers too small to be normal count as 0 in this scope: a moment of Adam that fades away would else spend the rest
+// of the training among them, where the processor is a hundred times slower.
+class FlushToZero {
+ public:
+  FlushToZero() : before_(_mm_getcsr()) { _mm_setcsr(before_ | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON); }
+  ~FlushToZero() { _mm_setcsr(before_); }
+  FlushToZero(const FlushToZero&) = delete;
+  FlushToZero& operator=(const FlushToZero&) = delete;
+
+ private:
+  unsigned before_;
+};
 
 std::size_t BatchRows(const Recipe& recipe, std::size_t rows) {
   return std::max<std::size_t>(1, std::min<std::size_t>(recipe.training.batch_size, rows));
@@ -45,6 +59,26 @@ Trainer<Real>::Trainer(const Recipe& recipe, std::size_t rows)
       y_(maximal_rows_ * TargetsPerRow(recipe.loss)),
       gradient_(network_.size()) {
   order_.reserve(rows);
+}
+
+// Whether a layer's step needs nothing but its own gradient.
+template <class Real>
+bool Trainer<Real>::IsPlain(const Hooks<Real>& hooks) const {
+  const OptimizerSpec& o = recipe_.optimizer;
+  return o.clip_norm == 0 && o.l1 == 0 && o.l2 == 0 && hooks.proximal_mu == 0 && hooks.correction.empty();
+}
+
+// Each layer's step follows its gradient while that is in the cache: fewer trips to memory, the same numbers.
+template <class Real>
+void Trainer<Real>::StepByLayer(double rate, std::span<Real> parameters) {
+  constexpr std::size_t kSegmentsALayer = 2;
+  CHECK(optimizer_.segments() == kSegmentsALayer * network_.layers());
+  optimizer_.Begin();
+  for (std::size_t i = 0; i < network_.layers(); ++i) {
+    network_.Gradient(i, gradient_.span());
+    for (std::size_t s = 0; s < kSegmentsALayer; ++s)
+      optimizer_.StepSegment(kSegmentsALayer * i + s, rate, 1, gradient_.span(), parameters);
+  }
 }
 
 // Returns the factor that clipping asks for.
@@ -81,11 +115,15 @@ Status Trainer<Real>::Step(BatchSource<Real>& data, std::span<const std::uint32_
   run->last_loss = loss_.Evaluate(batch.size(), outputs.data(), y_.data(), network_.output_gradient().data());
   if (!std::isfinite(run->last_loss)) return Diverged(run->steps + 1);
   network_.Backward(parameters);
-  network_.Gradient(gradient_.span());
-  const double scale = AddHooks(parameters, hooks);
   const double rate =
       RateAt(recipe_.optimizer.schedule, recipe_.optimizer.learning_rate, recipe_.training.first_tick + run->steps);
-  optimizer_.Step(rate, scale, gradient_.span(), parameters);
+  if (IsPlain(hooks)) {
+    StepByLayer(rate, parameters);
+  } else {
+    network_.Gradient(gradient_.span());
+    const double scale = AddHooks(parameters, hooks);
+    optimizer_.Step(rate, scale, gradient_.span(), parameters);
+  }
   run->rates += rate;
   ++run->steps;
   return {};
@@ -100,6 +138,7 @@ Status Trainer<Real>::CheckFinite(std::span<const Real> parameters, const Traini
 template <class Real>
 Result<TrainingRun> Trainer<Real>::Run(BatchSource<Real>& data, std::span<Real> parameters, const Hooks<Real>& hooks) {
   CHECK(parameters.size() == network_.size());
+  const FlushToZero scope;
   const TrainingSpec& training = recipe_.training;
   const std::size_t rows = data.rows();
   TrainingRun run;
@@ -126,6 +165,7 @@ Result<TrainingRun> Trainer<Real>::RunBatches(BatchSource<Real>& data,
                                               std::span<const std::vector<std::uint32_t>> batches,
                                               std::span<Real> parameters, const Hooks<Real>& hooks) {
   CHECK(parameters.size() == network_.size());
+  const FlushToZero scope;
   TrainingRun run;
   for (const std::vector<std::uint32_t>& batch : batches) TRY(Step(data, batch, parameters, hooks, &run));
   TRY(CheckFinite(parameters, run));

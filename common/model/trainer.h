@@ -51,6 +51,8 @@ class Trainer {
  private:
   Status Step(BatchSource<Real>& data, std::span<const std::uint32_t> batch, std::span<Real> parameters,
               const Hooks<Real>& hooks, TrainingRun* run);
+  [[nodiscard]] bool IsPlain(const Hooks<Real>& hooks) const;
+  void StepByLayer(double rate, std::span<Real> parameters);
   double AddHooks(std::span<const Real> parameters, const Hooks<Real>& hooks);
   Status CheckFinite(std::span<const Real> parameters, const TrainingRun& run) const;
 
