@@ -120,8 +120,9 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", started.error().what);
     return 1;
   }
-  SetLogLevel(LogLevel::kInfo);
-  if (!arguments->verbose) SetLogFile("/dev/null");  // The cores' own lines, at real time, help only beside the trace.
+  // The cores' own lines, at real time, help only beside the trace.
+  SetLogLevel(arguments->verbose ? LogLevel::kInfo : LogLevel::kError);
+  if (!arguments->verbose) SetLogFile("/dev/null");
   if (!arguments->twin.empty() && !OmitTwin(arguments->twin)) return 2;
   if (arguments->twins) return CheckTwins();
   std::signal(SIGABRT, OnAbort);

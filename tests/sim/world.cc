@@ -18,8 +18,11 @@ constexpr std::string_view kFederation = "federation-a";
 
 }  // namespace
 
-IdentityKey World::Identity(std::string_view who) {
-  return IdentityKey::FromSeed(Fields("sim/identity").AddText(who).Hash());
+const IdentityKey& World::Identity(std::string_view who) {
+  static std::map<std::string, IdentityKey, std::less<>> made;
+  const auto known = made.find(who);
+  if (known != made.end()) return known->second;
+  return made.emplace(who, IdentityKey::FromSeed(Fields("sim/identity").AddText(who).Hash())).first->second;
 }
 
 TransportKey World::Transport(std::string_view who) {  // Never used as a key here: a peer's name is enough.
@@ -53,7 +56,7 @@ void World::MakeCoordinator() {
 Process::World World::CoordinatorWorld() {
   Process::World world;
   world.make = [this](Stored stored, Now now) -> Result<std::unique_ptr<Core>> {
-    return TRY(coordinator::Service::Create({.identity = Identity("coordinator"),
+    return TRY(coordinator::Service::Create({.identity = IdentityKey::FromSeed(Identity("coordinator").seed()),
                                              .server_key = Transport("coordinator"),
                                              .endpoint = "tcp://127.0.0.1:1",
                                              .build = "sim",
@@ -103,7 +106,7 @@ Process::World World::HospitalWorld(std::uint32_t number) {
   Process::World world;
   world.make = [this, number](Stored stored, Now now) -> Result<std::unique_ptr<Core>> {
     auto& hospital = At(number);
-    return TRY(node::Service::Create({.identity = Identity(hospital.name),
+    return TRY(node::Service::Create({.identity = IdentityKey::FromSeed(Identity(hospital.name).seed()),
                                       .transport = Transport(hospital.name),
                                       .server_key = Transport("coordinator"),
                                       .roster_fingerprint = roster0_.hash(),
