@@ -119,6 +119,7 @@ class Reader {
   [[nodiscard]] bool Has(const std::string& key) const;
   void Refuse(const std::string& key, const std::string& why);  // Records an error at this key's place.
   [[nodiscard]] bool ok() const { return !error_.has_value(); }
+  [[nodiscard]] const std::vector<std::string>& known() const { return known_; }  // Every key that was asked for.
   Status Finish();  // The first error, or an unknown key with the nearest known one.
 
  private:

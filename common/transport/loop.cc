@@ -20,8 +20,6 @@
 namespace consilium {
 namespace {
 
-Now ReadClocks() { return {BootClock::now(), WallMilliseconds()}; }
-
 // Everything that must be durable before a turn's sends leave, in turn.h's order.
 Status Persist(const TurnResult& result, Storage& storage, BlobStore& blobs) {
   for (const BlobWrite& write : result.blob_writes) TRY(blobs.Write(write));

@@ -156,7 +156,7 @@ std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite
   record->context = sealed.context();
   record->contribution = sealed.vector();
   if (query.kind == "train") record->last_query = invite.query.content;
-  if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
+  if (Omitted(Twin::kCommit)) return std::nullopt;
   return LedgerRow{
       LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
 }

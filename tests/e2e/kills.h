@@ -1,6 +1,7 @@
 // A 3-round study in which one daemon is killed at a chosen effect: its k-th commit or k-th message that leaves it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct Kill {
   long k = 1;
 };
 // Runs the study with that kill, starts the daemon again, and expects the undisturbed model, one answer a round and one
-// COMMIT an attempt. What it was killed at; empty when there were fewer effects.
-std::string KillAt(const Kill& kill);
+// COMMIT an attempt. What it was killed at; nullopt when there were fewer effects.
+std::optional<Effect> KillAt(const Kill& kill);
 
 }  // namespace consilium::e2e

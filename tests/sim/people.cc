@@ -256,8 +256,8 @@ void World::Submit(std::size_t index) {
           (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves))
         ++willing;
     }
-    if (willing >= scenario.plans[0].minimum_hospitals) return;
-    for (const auto& each : scenario.plans) {  // It would wait for ever: the researcher gives up.
+    for (const auto& each : scenario.plans) {
+      if (willing >= each.minimum_hospitals) continue;  // Else it would wait for ever: the researcher gives up.
       context_.scheduler.At(scenario.faults_until + seconds(30), [this, study = each.id()] { Abort(study); });
     }
   });

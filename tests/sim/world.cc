@@ -76,8 +76,14 @@ Process::World World::CoordinatorWorld() {
   world.admit = [this](std::set<PeerKey> keys) { network_.Admit(std::move(keys)); };
   world.disconnect = [this](const PeerKey& peer) { network_.DisconnectPeer(peer); };
   world.committed = [this](const std::vector<Write>& writes) { watch_.OnCoordinatorCommitted(writes); };
-  world.started = [this] { network_.CoordinatorStarted(); };
-  world.stopped = [this] { network_.CoordinatorStopped(); };
+  world.started = [this] {
+    network_.CoordinatorStarted();
+    watch_.OnCoordinatorStarted();
+  };
+  world.stopped = [this] {
+    network_.CoordinatorStopped();
+    watch_.OnCoordinatorStopped();
+  };
   return world;
 }
 
@@ -212,6 +218,7 @@ Outcome World::Run() {
   PlanPutBack();
   while (!Over()) {
     if (!context_.scheduler.Step()) break;
+    watch_.OnTime();
     const bool late = context_.now() > context_.scenario.faults_until + kPatience;
     if (late || context_.scheduler.steps() > kMaxSteps) {
       context_.Fail("the study ends", fmt::format("{} s after the faults: {}",
