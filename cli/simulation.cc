@@ -91,7 +91,7 @@ const Api& Simulation::hospital(std::size_t i) const { return *processes_.at(i +
 
 Now Simulation::ReadClock() const {
   const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(clock_ - started_);
-  return {clock_, wall_ms_at_start_ + passed.count()};
+  return {clock_, wall_ms_at_start_ + passed.count(), {}};
 }
 
 // ---- founding ----

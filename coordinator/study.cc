@@ -63,7 +63,7 @@ Result<std::unique_ptr<Study>> Study::Restore(const StudyRecord& record, StudyCo
     if (last->model.bytes > kInlineBlob) study->model_root_ = last->model.root;
   }
   if (study->record_.open) {
-    Status opened = study->OpenRound(now.instant);
+    Status opened = study->OpenRound(now);
     if (!opened) return std::unexpected(opened.error());
     for (std::uint32_t number : study->record_.open->cohort) study->round_->OnLost(number, now.instant);
     // Its inputs, in case the disk lost them: they are a function of the state.
@@ -77,7 +77,8 @@ std::vector<std::uint32_t> Study::Approved() const {
   std::vector<std::uint32_t> out;
   for (const auto& [number, verdict] : record_.verdicts) {
     const Member* member = context_.roster->current().ByNumber(number);
-    if (verdict.approved && member != nullptr && !member->revoked) out.push_back(number);
+    const bool in = member != nullptr && (!member->revoked || Omitted(Twin::kNewestRoster));
+    if (verdict.approved && in) out.push_back(number);
   }
   return out;
 }
@@ -271,10 +272,12 @@ void Study::Begin(std::vector<std::uint32_t> cohort, Now now) {
   record.cohort = std::move(cohort);
   record.roster = context_.roster->hash();
   record.last_release = record_.last_release;
+  record.boot = now.boot;
+  record.opened = now.instant;
   for (const Bytes& input : step.inputs) record.inputs.push_back(Publish(input));
   record_.open = std::move(record);
   dirty_ = true;
-  CHECK(OpenRound(now.instant).has_value());  // We wrote the query ourselves.
+  CHECK(OpenRound(now).has_value());  // We wrote the query ourselves.
   Audit("attempt",
         Value()
             .Set("round", record_.open->round)
@@ -285,12 +288,17 @@ void Study::Begin(std::vector<std::uint32_t> cohort, Now now) {
   for (std::uint32_t number : record_.open->cohort) Invite1(number, now);
 }
 
-Status Study::OpenRound(Instant now) {
+Status Study::OpenRound(Now now) {
   const RoundRecord& open = *record_.open;
+  // How long ago it was opened is known only within one boot; otherwise its time is over.
+  const bool known = !open.boot.IsZero() && open.boot == now.boot && open.opened <= now.instant;
+  Instant opened = known ? open.opened : now.instant - plan_.round_deadline;
+  if (Omitted(Twin::kDeadline)) opened = now.instant;
   Query query = TRY(ParseQuery(open.query));
   const Digest context = PlainContext(context_.roster->current().federation, open.roster, id_, open.round, open.attempt,
                                       HashOf(query), open.last_release, open.cohort);
-  round_ = std::make_unique<Round>(RoundOptions{open, std::move(query), context, quorum(), now, plan_.round_deadline});
+  round_ =
+      std::make_unique<Round>(RoundOptions{open, std::move(query), context, quorum(), opened, plan_.round_deadline});
   return {};
 }
 
@@ -377,12 +385,12 @@ void Study::Refuse(std::uint32_t number, std::uint32_t attempt, Reason reason, N
   Tell(number, Refused{reason, id_, attempt});
 }
 
-void Study::OnUploadArrived(const Digest& root, Now /*now*/) {
+void Study::OnUploadArrived(const Digest& root, Now now) {
   const auto arrived = arriving_.find(root);
   if (arrived == arriving_.end()) return;
   for (std::uint32_t number : arrived->second) to_fold_.emplace_back(number, root);
   arriving_.erase(arrived);
-  NextFold();
+  NextFold(now);
 }
 
 void Study::OnFetchRefused(std::uint32_t number, const Digest& root) {
@@ -392,8 +400,9 @@ void Study::OnFetchRefused(std::uint32_t number, const Digest& root) {
   if (arriving->second.empty()) arriving_.erase(arriving);
 }
 
-void Study::NextFold() {
-  while (round_ && !round_->folding() && !to_fold_.empty()) {
+// Nothing more after the deadline: the attempt ends when what is being added by then is in.
+void Study::NextFold(Now now) {
+  while (round_ && !round_->folding() && !to_fold_.empty() && round_->TimeLeft(now.instant) > Duration(0)) {
     const auto [number, root] = to_fold_.front();
     to_fold_.erase(to_fold_.begin());
     if (round_->BeginFold(number, root)) {
@@ -412,7 +421,7 @@ void Study::OnFolded(std::uint32_t number, const Digest& root, bool intact, std:
   } else if (intact) {
     Refuse(number, attempt, Reason::kMalformed, now);
   }
-  NextFold();
+  NextFold(now);
   Advance(now);
 }
 

@@ -92,8 +92,11 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
                             directory.string()));
   }
   if (!bytes) return std::unexpected(bytes.error());
-  const std::string file = path.string();
-  const Value root = TRY(ParseToml(Text(*bytes), file));
+  return ParseConfig(Text(*bytes), path.string());
+}
+
+Result<Config> ParseConfig(std::string_view text, const std::string& file, std::vector<std::string>* keys) {
+  const Value root = TRY(ParseToml(text, file));
   Config config;
   Reader top(root, file, "");
   const auto section = [&](const char* name) {
@@ -111,6 +114,13 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   config.policy = ReadPolicy(&p);
   config.log_level = l.Choice("level", {"debug", "info", "warning", "error"}, config.log_level);
   config.metrics = m.String("listen", "");
+  const std::pair<const char*, Reader*> readers[] = {
+      {"hospital", &h}, {"coordinator", &c}, {"policy", &p}, {"log", &l}, {"metrics", &m}};
+  for (const auto& [name, reader] : readers) {
+    for (const std::string& key : reader->known()) {
+      if (keys != nullptr) keys->push_back(std::string(name) + "." + key);
+    }
+  }
   for (Reader* reader : {&top, &h, &c, &p, &l, &m}) TRY(reader->Finish());
   return config;
 }

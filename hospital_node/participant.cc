@@ -11,6 +11,11 @@ bool IsEnd(StudyPhase phase) {
   return phase == StudyPhase::kComplete || phase == StudyPhase::kAborted || phase == StudyPhase::kFailed;
 }
 
+bool IsOffer(const Effect& effect) {
+  const auto* say = std::get_if<Say>(&effect);
+  return say != nullptr && std::holds_alternative<Offer>(say->message);
+}
+
 }  // namespace
 
 std::string_view Name(ParticipantRecord::Consent consent) {
@@ -315,7 +320,16 @@ void Participant::OnResults(const Value& results) {
   Audit("results", {});
 }
 
-std::vector<Effect> Participant::TakeEffects() { return std::exchange(effects_, {}); }
+std::vector<Effect> Participant::TakeEffects() {
+  std::vector<Effect> effects = std::exchange(effects_, {});
+  if (Omitted(Twin::kCommitBeforeOffer) && std::ranges::any_of(effects, IsOffer)) {  // The row comes with what is next.
+    const auto charges =
+        std::ranges::stable_partition(effects, [](const Effect& e) { return !std::holds_alternative<Charge>(e); });
+    std::ranges::move(charges, std::back_inserter(effects_));
+    effects.erase(charges.begin(), charges.end());
+  }
+  return effects;
+}
 
 bool Participant::TakeChanged() { return std::exchange(changed_, false); }
 

@@ -45,6 +45,9 @@ struct RoundRecord {
   roster @4 :Data;                      # H of the roster that numbers U.
   lastRelease @5 :Data;                 # What the context was bound to.
   inputs @6 :List(Wire.Blob);
+  boot @7 :Data;                        # 16 bytes: the boot of the machine that the attempt was begun in, as the kernel names it; zero:
+                                        # not known. Together with openedUs its deadline: docs/decisions/0010-the-deadline-of-an-attempt.md.
+  openedUs @8 :Int64;                   # Microseconds of CLOCK_BOOTTIME at the beginning.
 }
 
 struct StudyRecord {

@@ -20,6 +20,8 @@ struct RoundRecord {
   std::vector<std::uint32_t> cohort;  // U
   Digest roster, last_release;
   std::vector<Blob> inputs;
+  BootId boot = {};     // The boot that `opened` counts from.
+  Instant opened = {};  // The deadline counts from here, whatever restarts there are.
   bool operator==(const RoundRecord&) const = default;
 };
 // coordinator: one study.

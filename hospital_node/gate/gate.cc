@@ -185,7 +185,7 @@ std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite
   if (query.kind == "train") record->last_query = invite.query.content;
   if (query.release == ReleaseTo::kHospital && !sealed.blank())
     record->own_figures = ParticipantRecord::OwnFigures::kReleased;
-  if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
+  if (Omitted(Twin::kCommit)) return std::nullopt;
   return LedgerRow{
       LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
 }

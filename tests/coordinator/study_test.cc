@@ -163,7 +163,8 @@ class StudyTest : public testing::Test {
   IdentityKey key_ = Key(99);
   RosterChain chain_;
   Plan plan_;
-  Now now_{Instant{} + std::chrono::hours(1), 1};
+  static constexpr BootId kBoot{{1}};
+  Now now_{Instant{} + std::chrono::hours(1), 1, kBoot};
   std::unique_ptr<Study> study_;
   Bytes disk_;
   std::map<Digest, Bytes> large_;  // Uploads by root, for the folds of those that are pulled.
@@ -217,12 +218,13 @@ TEST_F(StudyTest, ARestartRepeatsTheOpenAttemptAsItWas) {
   for (std::uint32_t i : {1, 2, 3}) Approve(i);
   const Invite before = *Last<Invite>(1);
   Upload(1, 100);
+  Later(std::chrono::seconds(20));
   Restart();
   sent_.clear();
   const StudyMark mark{study_->id(), 0, {}};
   for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
   Invite after = *Last<Invite>(1);
-  after.time_left_ms = before.time_left_ms;
+  EXPECT_EQ(std::exchange(after.time_left_ms, before.time_left_ms), 40'000U) << "what it has left of 60 s";
   EXPECT_EQ(after, before) << "same attempt, same context, so the same bytes come back, uncharged";
   Upload(1, 100);
   Upload(2, 20);
@@ -233,6 +235,49 @@ TEST_F(StudyTest, ARestartRepeatsTheOpenAttemptAsItWas) {
   for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
   EXPECT_EQ(Audits("answer"), 1U) << "a finished round is never computed again";
   EXPECT_EQ(Last<Release>(2)->seq, 1U) << "who missed the release gets it again";
+}
+
+TEST_F(StudyTest, RestartsGiveAnAttemptNoMoreTime) {
+  for (std::uint32_t i : {1, 2, 3}) Online(i);
+  for (std::uint32_t i : {1, 2, 3}) Approve(i);
+  const StudyMark mark{study_->id(), 0, {}};
+  for (int restarts = 0; restarts < 3; ++restarts) {
+    Later(std::chrono::seconds(15));
+    Restart();
+    for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
+    EXPECT_EQ(Audits("attempt_failed"), 0U) << "its minute is not over";
+    EXPECT_EQ(Last<Invite>(1)->attempt, 1U);
+  }
+  Later(std::chrono::seconds(15));
+  EXPECT_EQ(Audits("attempt_failed"), 1U);
+  EXPECT_FALSE(study_->record().open.has_value());
+}
+
+// How much time went by cannot be known, nor how often this has happened before.
+TEST_F(StudyTest, AnAttemptOfAnotherBootIsOver) {
+  const BootId another{{2}}, unknown{};
+  for (const BootId& boot : {another, unknown}) {
+    Now then{Instant{} + std::chrono::hours(1), 1, boot};
+    study_ = *Study::Submit(Canonical(plan_), context(), now_ = then);
+    audits_.clear();
+    for (std::uint32_t i : {1, 2, 3}) Online(i);
+    for (std::uint32_t i : {1, 2, 3}) Approve(i);
+    ASSERT_TRUE(study_->record().open.has_value());
+    now_.boot = boot == unknown ? unknown : kBoot;
+    Restart();
+    Later(Duration(0));
+    EXPECT_EQ(Audits("attempt_failed"), 1U);
+    EXPECT_FALSE(study_->record().open.has_value());
+  }
+}
+
+TEST_F(StudyTest, AClockThatStepsBackGivesAnAttemptNoMoreTime) {
+  for (std::uint32_t i : {1, 2, 3}) Online(i);
+  for (std::uint32_t i : {1, 2, 3}) Approve(i);
+  now_.instant -= std::chrono::minutes(30);  // As after a snapshot of the machine was put back.
+  Restart();
+  Later(Duration(0));
+  EXPECT_EQ(Audits("attempt_failed"), 1U);
 }
 
 TEST_F(StudyTest, AMissingHospitalIsNamedAndLeftOutAndALateOneTakenIn) {

@@ -186,7 +186,7 @@ std::vector<Effect> UndisturbedEffects(Side side) {
   return ReadTrace(run.trace());
 }
 
-std::string KillAt(const Kill& kill) {
+std::optional<Effect> KillAt(const Kill& kill) {
   const std::string undisturbed = UndisturbedModel(Plan());
   Disturbed run(kill.side, {"CONSILIUM_KILL=" + kill.point + ":" + std::to_string(kill.k)});
   run.Run();
@@ -194,7 +194,7 @@ std::string KillAt(const Kill& kill) {
   ExpectSameReleased(run);
   const std::vector<Effect> effects = ReadTrace(run.trace());
   EXPECT_EQ(run.died(), IndexOf(effects, kill) < effects.size());
-  return run.died() ? effects.at(IndexOf(effects, kill)).what : "";
+  return run.died() ? std::optional(effects.at(IndexOf(effects, kill))) : std::nullopt;
 }
 
 }  // namespace consilium::e2e

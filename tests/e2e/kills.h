@@ -2,6 +2,7 @@
 // commit or k-th message that leaves it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct Kill {
   long k = 1;
 };
 // Runs the study with that kill, starts the daemon again, and expects the undisturbed model and released figures, one
-// answer a round and one COMMIT an attempt. What it was killed at; empty when there were fewer effects.
-std::string KillAt(const Kill& kill);
+// answer a round and one COMMIT an attempt. What it was killed at; nullopt when there were fewer effects.
+std::optional<Effect> KillAt(const Kill& kill);
 
 }  // namespace consilium::e2e

@@ -24,7 +24,9 @@ sim::Scenario HostileScenario(bool liar) {
 }
 
 Now Host::now() const {
-  return {Instant(std::chrono::hours(1) + context_.now()), kEpochMs + context_.now().count() / 1000};
+  BootId boot;
+  boot.bytes.fill(boots_);
+  return {Instant(std::chrono::hours(1 + boots_ % 3) + context_.now()), kEpochMs + context_.now().count() / 1000, boot};
 }
 
 void Host::CheckWatch() const {
@@ -84,7 +86,10 @@ void Host::WorkAll() {
 void Host::Crash() {
   core_.reset();
   crash_after_.reset();
-  disk_.LoseUnsynced(context_.random);
+  if (context_.random.PerMille(400)) {  // With its machine.
+    disk_.LoseUnsynced(context_.random);
+    boots_ = boots_ == 255 ? 1 : static_cast<std::uint8_t>(boots_ + 1);
+  }
   Start();
 }
 

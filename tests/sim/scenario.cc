@@ -47,7 +47,7 @@ Plan DrawPlan(Random& random, std::uint32_t index, std::uint32_t hospitals) {
   plan.dataset = "cohort";
   plan.profile = Plan::Profile::kVisible;
   plan.dropouts = Plan::Dropouts::kRestart;
-  plan.minimum_hospitals = 2;
+  plan.minimum_hospitals = hospitals > 3 && random.PerMille(300) ? 3 : 2;  // One may come late.
   plan.tolerated_dropouts = hospitals > 2 ? static_cast<std::uint32_t>(random.Below(hospitals - 1)) : 0;
   plan.round_deadline = seconds(5 + random.Between(5, 20));  // Four crossings of the slowest network, and work.
   const bool large = random.PerMille(60);
@@ -173,6 +173,8 @@ Scenario DrawScenario(std::uint64_t seed) {
   if (random.PerMille(150)) scenario.revoked = static_cast<std::uint32_t>(random.Below(count) + 1);
   scenario.revoke_at = milliseconds(random.Between(2500, 20000));
   if (random.PerMille(80)) scenario.put_back = static_cast<std::uint32_t>(random.Below(count) + 1);
+  if (scenario.liar && count > 2 && random.PerMille(500))  // Who lies has somebody to bring back.
+    scenario.revoked = static_cast<std::uint32_t>(random.Below(count) + 1);
   return scenario;
 }
 

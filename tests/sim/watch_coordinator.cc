@@ -7,7 +7,8 @@
 namespace consilium::sim {
 namespace {
 
-constexpr Duration kSettled = std::chrono::seconds(100);  // The longest outage is over, and every loss was noticed.
+constexpr Duration kSettled = std::chrono::seconds(100);     // The longest outage is over, and every loss was noticed.
+constexpr Duration kTurns = std::chrono::milliseconds(100);  // From a deadline to the turn that sees it.
 
 }  // namespace
 
@@ -118,10 +119,41 @@ void Watch::OnRoundOpened(StudyBook& book, const StudyRecord& after) {
   if (Canonical(step->query) != after.open->query)
     context_.Fail("derived query", where + ": not what the answers give");
   if (after.open->attempt != after.attempts) context_.Fail("attempts rise", where);
+  SetDeadline(book, step->query);
   for (const std::uint32_t number : after.open->cohort) {
     if (revoked_.contains(number)) context_.Fail("revoked stays out", fmt::format("{}: {} is invited", where, number));
   }
 }
+
+// ---- deadlines ----
+
+// An upload that is being added when the deadline comes is waited for.
+void Watch::SetDeadline(StudyBook& book, const Query& query) const {
+  const bool spooled = query.WireBytes() > kInlineBlob;
+  book.over_by =
+      context_.now() + book.plan.round_deadline + kTurns + (spooled ? context_.scenario.slow_job_most : Duration(0));
+}
+
+void Watch::OnCoordinatorStopped() { coordinator_down_ = context_.now(); }
+
+void Watch::OnCoordinatorStarted() {
+  if (!coordinator_down_) return;
+  for (auto& [id, book] : studies_) book.over_by += context_.now() - *coordinator_down_;
+  coordinator_down_.reset();
+}
+
+// An attempt is answered or failed when its deadline has passed, and the time that the coordinator was down; restarts
+// give it no more.
+void Watch::OnTime() {
+  if (coordinator_down_) return;
+  for (const auto& [id, book] : studies_) {
+    if (!book.record.open || context_.now() <= book.over_by) continue;
+    context_.Fail("deadline", fmt::format("study {}, attempt {} is open {} ms after it", NameOf(id),
+                                          book.record.open->attempt, (context_.now() - book.over_by).count() / 1000));
+  }
+}
+
+// ---- answers ----
 
 // The answer is the exact sum over the named survivors; there are enough of them, and all were invited.
 void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after) {
@@ -227,6 +259,8 @@ void Watch::OnCoordinatorRestored(const Disk::Backup& backup) {
       if (!record) return context_.Fail("stored records", record.error().what);
       book.record = std::move(*record);
       book.known = true;
+      const auto query = book.record.open ? ParseQuery(book.record.open->query) : Result<Query>(Query());
+      if (query) SetDeadline(book, *query);
     }
     auto reference = book.known ? RestoreAlgorithm(book.plan, book.record.algorithm) : MakeAlgorithm(book.plan);
     if (!reference) return context_.Fail("stored records", reference.error().what);

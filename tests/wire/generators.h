@@ -144,8 +144,15 @@ inline AlgorithmState AnyState() {
   return state;
 }
 inline RoundRecord AnyRound() {
-  return {Any<std::uint32_t>(), Any<std::uint32_t>(),         AnyBytes(500), AnySet(), AnyDigest(),
-          AnyDigest(),          AnyBlobs(kMaxInputs, AnyBlob)};
+  return {Any<std::uint32_t>(),
+          Any<std::uint32_t>(),
+          AnyBytes(500),
+          AnySet(),
+          AnyDigest(),
+          AnyDigest(),
+          AnyBlobs(kMaxInputs, AnyBlob),
+          AnyFixed<BootId>(),
+          Instant(Duration(Any<std::int32_t>()))};
 }
 inline StudyRecord AnyStudyRecord() {
   StudyRecord record{.plan = AnyBytes(3000),

@@ -33,7 +33,9 @@ Value Encoded() {
                          .cohort = {1, 2},
                          .roster = digest,
                          .last_release = digest,
-                         .inputs = {LargeBlob(kInlineBlob + 1)}};
+                         .inputs = {LargeBlob(kInlineBlob + 1)},
+                         .boot = Filled<BootId>(16),
+                         .opened = Instant(Duration(5))};
   const StudyRecord study{
       .plan = ToBytes(View("{}")),
       .phase = StudyPhase::kRunning,
