@@ -152,7 +152,7 @@ TEST(Membership, AnExpiredHospitalIsOutUntilAnOfficerGivesItMoreTime) {
   ASSERT_TRUE(federation.WaitAllOnline());
   const std::string token = ReadText(coordinator::AdminTokenFile(federation.coordinator()));
   const auto endpoints = coordinator::ReadEndpoints(federation.coordinator());
-  const auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  const auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
   const auto officer = cli::LoadOfficerKey(coordinator::OfficerKeyFile(federation.coordinator()));
   ASSERT_TRUE(api && officer);
   const Bytes current = *FromBase64(api->Get("/v1/roster").value()["roster"].AsString());
