@@ -63,7 +63,7 @@ Result<std::unique_ptr<Study>> Study::Restore(const StudyRecord& record, StudyCo
     if (last->model.bytes > kInlineBlob) study->model_root_ = last->model.root;
   }
   if (study->record_.open) {
-    Status opened = study->OpenRound(now);
+    Status opened = study->OpenRound(study->OpenedAt(now));
     if (!opened) return std::unexpected(opened.error());
     for (std::uint32_t number : study->record_.open->cohort) study->round_->OnLost(number, now.instant);
     // Its inputs, in case the disk lost them: they are a function of the state.
@@ -277,7 +277,7 @@ void Study::Begin(std::vector<std::uint32_t> cohort, Now now) {
   for (const Bytes& input : step.inputs) record.inputs.push_back(Publish(input));
   record_.open = std::move(record);
   dirty_ = true;
-  CHECK(OpenRound(now).has_value());  // We wrote the query ourselves.
+  CHECK(OpenRound(now.instant).has_value());  // We wrote the query ourselves.
   Audit("attempt",
         Value()
             .Set("round", record_.open->round)
@@ -288,12 +288,16 @@ void Study::Begin(std::vector<std::uint32_t> cohort, Now now) {
   for (std::uint32_t number : record_.open->cohort) Invite1(number, now);
 }
 
-Status Study::OpenRound(Now now) {
+// How long ago an attempt of an earlier life was opened is known only within one boot; otherwise its time is over.
+Instant Study::OpenedAt(Now now) const {
   const RoundRecord& open = *record_.open;
-  // How long ago it was opened is known only within one boot; otherwise its time is over.
+  if (Omitted(Twin::kDeadline)) return now.instant;
   const bool known = !open.boot.IsZero() && open.boot == now.boot && open.opened <= now.instant;
-  Instant opened = known ? open.opened : now.instant - plan_.round_deadline;
-  if (Omitted(Twin::kDeadline)) opened = now.instant;
+  return known ? open.opened : now.instant - plan_.round_deadline;
+}
+
+Status Study::OpenRound(Instant opened) {
+  const RoundRecord& open = *record_.open;
   Query query = TRY(ParseQuery(open.query));
   const Digest context = PlainContext(context_.roster->current().federation, open.roster, id_, open.round, open.attempt,
                                       HashOf(query), open.last_release, open.cohort);

@@ -108,7 +108,8 @@ class Study {
   void ConsiderStart(Now now);
   void ConsiderBegin(Now now);
   void Begin(std::vector<std::uint32_t> cohort, Now now);
-  Status OpenRound(Now now);
+  [[nodiscard]] Instant OpenedAt(Now now) const;
+  Status OpenRound(Instant opened);
   void Invite1(std::uint32_t number, Now now);
   void RepeatRelease(std::uint32_t number);  // The last one, with its model to pull.
   void Advance(Now now);

@@ -34,7 +34,8 @@ std::vector<std::string> KeysIn(const std::string& text) {
   const auto root = ParseToml(text, "example");
   EXPECT_TRUE(root.has_value()) << root.error().what;
   std::vector<std::string> keys;
-  for (const auto& [section, members] : root.value_or(Value()).AsObject()) {
+  const Value file = root.value_or(Value());
+  for (const auto& [section, members] : file.AsObject()) {
     for (const auto& [key, value] : members.AsObject()) keys.push_back(section + "." + key);
   }
   return keys;
@@ -82,6 +83,7 @@ TEST(Examples, TheNodesNamesEveryKeyWithItsDefault) {
     EXPECT_EQ(config.policy.minimum_hospitals, defaults.policy.minimum_hospitals);
     EXPECT_EQ(config.policy.allowed_kinds, defaults.policy.allowed_kinds);
     EXPECT_EQ(config.policy.allowed_researchers, defaults.policy.allowed_researchers);
+    EXPECT_EQ(config.policy.release_own_figures, defaults.policy.release_own_figures);
     EXPECT_EQ(config.metrics, defaults.metrics);
     EXPECT_EQ(config.log_level, defaults.log_level);
   }
