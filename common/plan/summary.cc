@@ -127,7 +127,8 @@ std::string WhatLeaves(const Plan& plan) {
         "patients held\n    back (AUROC, accuracy, Brier score, log loss, calibration), as counts of them by score. "
         "Everybody who is in the\n    study sees them: the coordinator, the researcher and the other hospitals.\n"
         "    They leave only where node.toml has release_own_figures = true and at least {} (or the site's own\n"
-        "    minimum) are held back; else the report says \"not released\", and does not say which of the two it was.\n",
+        "    minimum) are held back; else the report says \"not released\", and does not say which of the two it "
+        "was.\n",
         Many(plan.minimum_patients, "patient"));
   }
   out += fmt::format("  A sum that fails is tried again, at most {} in all; the hospital's ledger counts each.\n\n",
