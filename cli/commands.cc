@@ -87,6 +87,7 @@ std::string StudyText(const Value& s) {
     }
     out += "\n" + (number ? "" : NoRanking(evaluation));
   }
+  if (const std::string released = ReleasedTable(s["results"]); !released.empty()) out += "\n" + released;
   if (s.Has("model_sha256")) out += "model SHA-256: " + Cell(s["model_sha256"]) + "\n";
   return out;
 }

@@ -146,6 +146,8 @@ int SimulateCommand(const Context& context, const SimulateOptions& options) {
                                      figures->study["rounds"].AsInteger(), seconds,
                                      AurocText(figures->study["results"]["evaluation"])));
   }
+  if (const std::string released = ReleasedTable(figures->study["results"]); !released.empty())
+    context.terminal.Say(released);
   context.terminal.Say(fmt::format("{}\n\nIn {}: {}report.html, report.md, results.json, audit.jsonl",
                                    figures->study["warning"].AsString(), simulate.out().string(),
                                    figures->files.model.empty() ? "" : "model.safetensors, "));

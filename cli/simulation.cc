@@ -91,7 +91,7 @@ const Api& Simulation::hospital(std::size_t i) const { return *processes_.at(i +
 
 Now Simulation::ReadClock() const {
   const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(clock_ - started_);
-  return {clock_, wall_ms_at_start_ + passed.count()};
+  return {clock_, wall_ms_at_start_ + passed.count(), {}};
 }
 
 // ---- founding ----
@@ -200,7 +200,7 @@ Status Simulation::StartHospital(std::size_t index, IdentityKey identity, const 
                                             .roster_fingerprint = chain.links().front().hash(),
                                             .name = process.name,
                                             .build = std::string(kProgramVersion),
-                                            .policy = {},
+                                            .policy = {.release_own_figures = true},  // Whoever asks holds the data.
                                             .stored = {},
                                             .verified = chain,
                                             .storage = &process.storage,

@@ -168,6 +168,25 @@ Result<Files> Download(const Api& api, const std::string& study, const fs::path&
   return files;
 }
 
+std::string ReleasedTable(const Value& results) {
+  const Value& released = results["released"];
+  if (!released.IsArray()) return "";
+  std::vector<std::vector<std::string>> rows = {
+      {"hospital", "rows", "AUROC", "ties wrong", "ties right", "accuracy", "brier", "log_loss"}};
+  for (const Value& h : released.AsArray()) {
+    std::vector<std::string>& row = rows.emplace_back();
+    row.push_back(Printable(h["name"].AsString()));
+    if (!h["released"].AsBool()) {
+      row.emplace_back("not released");
+      row.resize(rows.front().size());
+      continue;
+    }
+    for (const char* key : {"rows", "auroc", "auroc_low", "auroc_high", "accuracy", "brier", "log_loss"})
+      row.push_back(h[key].IsNumber() ? Number(h[key]) : "not defined");
+  }
+  return "each hospital's own figures, of the final model on its held-out patients\n" + FormatTable(rows);
+}
+
 // Why a column's counts may not add up to the rows.
 constexpr std::string_view kWithheld =
     "A hospital with values of fewer patients than the plan's minimum says nothing of that column, not even how many "

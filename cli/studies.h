@@ -46,6 +46,7 @@ struct Files {
 Result<Files> Download(const Api& api, const std::string& study, const std::filesystem::path& directory);
 
 // A described study's table 1 as text; "" when the results hold none.
+std::string ReleasedTable(const Value& results);  // Of single hospitals, by name; "" where none were asked for.
 std::string DescribeTable(const Value& results);
 
 }  // namespace consilium::cli

@@ -26,11 +26,13 @@ struct Computation {
   Blob memory;
   std::uint32_t seat = 0, seats = 1;
   Digest context;
+  bool withheld = false;  // No data are looked at.
   const Workbench* workbench = nullptr;
   BlobStore* blobs = nullptr;
 };
 
 Result<Sealed> ComputeAndSeal(const Computation& task) {
+  if (task.withheld) return Gate::Seal(task.query, Gate::Withheld(task.query), task.context, PlainClient(), task.blobs);
   Given given{.seat = task.seat, .seats = task.seats};
   for (const Blob& blob : task.inputs) given.inputs[blob.root] = TRY(Content(blob, task.blobs));
   given.memory = TRY(Content(task.memory, task.blobs));
@@ -227,10 +229,12 @@ void NodeCore::TryCompute(Participant& participant) {
   }
   const std::vector<std::uint32_t>& cohort = standing->invite.cohort;
   const auto seat = std::ranges::lower_bound(cohort, number_) - cohort.begin();
-  auto task = std::make_shared<const Computation>(
-      Computation{Stricter(participant.plan(), options_.policy), data_set->second.spec, standing->query,
-                  standing->invite.inputs, memory, static_cast<std::uint32_t>(seat),
-                  static_cast<std::uint32_t>(cohort.size()), standing->context, options_.workbench, options_.blobs});
+  const bool withheld =
+      standing->query.release == ReleaseTo::kHospital && !LetsOwnFiguresOut(participant.record(), options_.policy);
+  auto task = std::make_shared<const Computation>(Computation{
+      Stricter(participant.plan(), options_.policy), data_set->second.spec, standing->query, standing->invite.inputs,
+      memory, static_cast<std::uint32_t>(seat), static_cast<std::uint32_t>(cohort.size()), standing->context, withheld,
+      options_.workbench, options_.blobs});
   participant.OnInputs();
   Log(LogLevel::kInfo, "computing",
       {{"study", participant.id().Hex()},

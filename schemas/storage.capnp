@@ -45,6 +45,9 @@ struct RoundRecord {
   roster @4 :Data;                      # H of the roster that numbers U.
   lastRelease @5 :Data;                 # What the context was bound to.
   inputs @6 :List(Wire.Blob);
+  boot @7 :Data;                        # 16 bytes: the boot of the machine that the attempt was begun in, as the kernel names it; zero:
+                                        # not known. Together with openedUs its deadline: docs/decisions/0010-the-deadline-of-an-attempt.md.
+  openedUs @8 :Int64;                   # Microseconds of CLOCK_BOOTTIME at the beginning.
 }
 
 struct StudyRecord {
@@ -87,9 +90,16 @@ struct ParticipantRecord {
   results @13 :Data;                    # Canonical JSON of the hospital's own figures. Never leaves.
   lastQuery @14 :Data;                  # Canonical JSON of the last "train" query joined, for those figures.
   reserved @15 :Bool;                   # The ledger has this study's RESERVE.
-  memory @16 :Memory;                   # As of this hospital's last counted contribution; erased at the study's end.
-  pending @17 :Memory;                  # As of lastAttempt; written with it, becomes `memory` or is dropped with the next release.
-  counted @18 :UInt32;                  # The last attempt that counts, as the last release says; 0: none.
+  ownFigures @16 :OwnFigures;           # Whether this hospital's figures may leave under its name, and whether they have.
+  memory @17 :Memory;                   # As of this hospital's last counted contribution; erased at the study's end.
+  pending @18 :Memory;                  # As of lastAttempt; written with it, becomes `memory` or is dropped with the next release.
+  counted @19 :UInt32;                  # The last attempt that counts, as the last release says; 0: none.
+
+  enum OwnFigures {
+    withheld @0;                        # The plan asks for none, or the site's policy did not let them out when it was approved.
+    allowed @1;                         # An officer approved with the policy's switch on.
+    released @2;                        # Such a contribution was committed. A hospital with too few patients commits zeros: not this.
+  }
 
   struct Memory {
     # What this hospital remembers of the study between rounds (SCAFFOLD's c_i). Never leaves.

@@ -341,7 +341,7 @@ struct Release {
   attempt @3 :UInt32;
   previous @4 :Data;                  # H of the previous Release envelope; zero for the first.
   query @5 :Data;                     # H of the query.
-  answer @6 :Data;                    # The answer's digest: query, survivors and root of the sum's bytes.
+  answer @6 :Data;                    # The answer's digest: query, survivors and root of its words.
   survivors @7 :List(UInt32);
   absent @8 :List(Absence);           # Ascending by hospital.
   transcript @9 :Data;                # H over the receipted roots, ascending.

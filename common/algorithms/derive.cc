@@ -58,9 +58,12 @@ bool SameShape(const Query& query, const Query& expected) {
                     });
 }
 
-// The scales follow from the number of hospitals alone: some number at least the plan's minimum must give all of them.
+// The scales follow from the number of hospitals alone: some number at least the plan's minimum must give all of them;
+// 1 where nothing is added up.
 bool ScalesFit(const Plan& plan, const Query& query) {
-  for (std::uint32_t hospitals = std::max(plan.minimum_hospitals, 1U); hospitals <= kMostHospitals; ++hospitals) {
+  const bool sum = query.release == ReleaseTo::kSum;
+  const std::uint32_t least = sum ? std::max(plan.minimum_hospitals, 1U) : 1, most = sum ? kMostHospitals : 1;
+  for (std::uint32_t hospitals = least; hospitals <= most; ++hospitals) {
     const bool all = std::all_of(query.blocks.begin(), query.blocks.end(), [&](const Block& block) {
       const int scale = block.name == kCountBlock ? 0 : ScaleLog2(query.ring, block.bound, hospitals);
       return block.scale_log2 == scale;
@@ -177,6 +180,21 @@ Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, 
   return query;
 }
 
+Query OwnFiguresQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& model,
+                      const Preprocessing& preprocessing, std::uint32_t /*hospitals*/) {
+  Value params = ModelParams(round, model, preprocessing);
+  params.Set("bins", kOwnBins).Set("rows", "test");
+  Query query = Start("evaluate", Ring::kU64, std::move(params));
+  query.release = ReleaseTo::kHospital;
+  query.Append("present", 1, Role::kPresent, 1, 1);
+  query.Append("brier", 1, Role::kStatistic, kRowCap, 1);
+  query.Append("log_loss", 1, Role::kStatistic, kRowCap * kLogLossCap, 1);
+  query.Append("hist_positive", kOwnBins, Role::kCount, kRowCap, 1);
+  query.Append("hist_negative", kOwnBins, Role::kCount, kRowCap, 1);
+  query.Finish();
+  return query;
+}
+
 Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query) {
   DescribeRequest request = DescribeRequestOf(plan);
   if (request.columns.empty()) return Fail(Code::kProtocol, "the plan asks for no description");
@@ -200,6 +218,15 @@ Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query) {
   ModelRequest out = TRY(ReadModelParams(plan, query));
   const Query expected = EvaluateQuery(plan, out.round, out.model, out.preprocessing, 1);
   if (Status derived = CheckDerived(plan, query, expected); !derived) return std::unexpected(derived.error());
+  return out;
+}
+
+Result<ModelRequest> ReadOwnFiguresQuery(const Plan& plan, const Query& query) {
+  if (!ReleasesOwnFigures(plan)) return Fail(Code::kProtocol, "the plan releases no figures of single hospitals");
+  ModelRequest out = TRY(ReadModelParams(plan, query));
+  const Query expected = OwnFiguresQuery(plan, out.round, out.model, out.preprocessing, 1);
+  if (Status derived = CheckDerived(plan, query, expected); !derived) return std::unexpected(derived.error());
+  if (!CanEndAfter(plan, out.round)) return Fail(Code::kProtocol, "only the final model's figures are released");
   return out;
 }
 

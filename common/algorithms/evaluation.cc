@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "common/algorithms/derive.h"
+#include "common/algorithms/own_figures.h"
 #include "common/model/metrics.h"
 
 namespace consilium {
@@ -36,30 +37,6 @@ Value RocCurve(const std::vector<std::int64_t>& positive, const std::vector<std:
     point.Push(ShareOf(static_cast<double>(negatives - below_negative), static_cast<double>(negatives)));
     point.Push(ShareOf(static_cast<double>(positives - below_positive), static_cast<double>(positives)));
     out.Push(std::move(point));
-  }
-  return out;
-}
-
-// Ten equal ranges of the score: rows, mean score, share of positives. A range of fewer rows than the plan's minimum
-// of patients says nothing.
-Value Calibration(const Plan& plan, const std::vector<std::int64_t>& positive,
-                  const std::vector<std::int64_t>& negative) {
-  constexpr std::size_t kRanges = 10;
-  Value out{Value::Array{}};
-  for (std::size_t range = 0; range < kRanges; ++range) {
-    double rows = 0, positives = 0, scores = 0;
-    const std::size_t end = positive.size() * (range + 1) / kRanges;
-    for (std::size_t bin = positive.size() * range / kRanges; bin < end; ++bin) {
-      const auto here = static_cast<double>(positive[bin] + negative[bin]);
-      rows += here;
-      positives += static_cast<double>(positive[bin]);
-      scores += here * (static_cast<double>(bin) + 0.5) / static_cast<double>(positive.size());
-    }
-    const bool shown = rows >= plan.minimum_patients;
-    Value entry;
-    entry.Set("rows", shown ? Number(rows) : Value());
-    entry.Set("score", shown ? ShareOf(scores, rows) : Value());
-    out.Push(entry.Set("positive", shown ? ShareOf(positives, rows) : Value()));
   }
   return out;
 }

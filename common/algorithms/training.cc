@@ -8,6 +8,7 @@
 #include "common/algorithms/derive.h"
 #include "common/algorithms/early_stopping.h"
 #include "common/algorithms/evaluation.h"
+#include "common/algorithms/own_figures.h"
 #include "common/algorithms/strategy.h"
 #include "common/base/check.h"
 #include "common/model/parameters.h"
@@ -15,7 +16,7 @@
 namespace consilium {
 namespace {
 
-enum class Kind : std::uint8_t { kMoments, kTrain, kEvaluate };
+enum class Kind : std::uint8_t { kMoments, kTrain, kEvaluate, kOwnFigures };
 struct Stop {
   Kind kind;
   std::uint32_t round;
@@ -29,6 +30,7 @@ std::vector<Stop> Itinerary(const Plan& plan) {
     const bool due = plan.evaluate_every > 0 && round % plan.evaluate_every == 0;
     if (due || round == plan.rounds) out.push_back({Kind::kEvaluate, round});
   }
+  if (ReleasesOwnFigures(plan)) out.push_back({Kind::kOwnFigures, plan.rounds});
   return out;
 }
 
@@ -79,6 +81,8 @@ class Training : public Algorithm {
     for (const auto& [name, values] : state.vectors) fits = fits && expected.contains(name);
     if (!fits) return Fail(Code::kCorrupt, "the saved state does not belong to this plan's training");
     state_ = state;
+    if (!Trained() && state_.step >= stops_.size())
+      return Fail(Code::kCorrupt, "the saved state of this plan's training has no end");
     for (const char* name : {"impute", "mean", "sd"}) {
       if (ready) state_.vectors[name];
     }
@@ -86,19 +90,20 @@ class Training : public Algorithm {
   }
 
   [[nodiscard]] std::optional<Step> Next(std::uint32_t hospitals) const override {
-    if (Finished() || failure() != Failure::kNone) return std::nullopt;
-    const Stop& stop = stops_[state_.step];
+    const std::optional<Stop> stop = Current();
+    if (!stop) return std::nullopt;
     Step step;
-    if (stop.kind == Kind::kMoments) {
+    if (stop->kind == Kind::kMoments) {
       step.query = DescribeQuery(plan_, DescribeRequestOf(plan_), hospitals);
     } else {
       const Digest model = Send("global", &step);
-      if (stop.kind == Kind::kTrain) {
+      if (stop->kind == Kind::kTrain) {
         std::map<std::string, Digest> further;
         for (const std::string& name : strategy_->Sends()) further[name] = Send(name, &step);
-        step.query = TrainQuery(plan_, stop.round, model, CurrentPreprocessing(), hospitals, further);
+        step.query = TrainQuery(plan_, stop->round, model, CurrentPreprocessing(), hospitals, further);
       } else {
-        step.query = EvaluateQuery(plan_, stop.round, model, CurrentPreprocessing(), hospitals);
+        const auto build = stop->kind == Kind::kEvaluate ? EvaluateQuery : OwnFiguresQuery;
+        step.query = build(plan_, stop->round, model, CurrentPreprocessing(), hospitals);
       }
     }
     step.query.bases = state_.bases;
@@ -107,7 +112,7 @@ class Training : public Algorithm {
 
   Status Absorb(const Query& query, const Answer& answer) override {
     if (Status fits = CheckFits(query); !fits) return fits;
-    const Stop& stop = stops_[state_.step];
+    const Stop stop = *Current();
     switch (stop.kind) {
       case Kind::kMoments:
         AbsorbMoments(answer);
@@ -117,11 +122,15 @@ class Training : public Algorithm {
         break;
       case Kind::kEvaluate:
         AbsorbEvaluation(stop.round, answer);
+        // Before anything is asked of the final model.
+        if (Trained()) stopping_.Finish(&state_.results, &state_.vectors);
+        break;
+      case Kind::kOwnFigures:
+        state_.results.Set("released", OwnFigures(plan_, answer));
         break;
     }
     state_.bases = {answer.digest()};
     ++state_.step;
-    if (Finished()) stopping_.Finish(&state_.results, &state_.vectors);
     return {};
   }
 
@@ -136,7 +145,7 @@ class Training : public Algorithm {
   [[nodiscard]] std::optional<Bytes> ModelFile() const override {
     const std::size_t rounds = state_.results["rounds"].AsArray().size();
     if (rounds == 0) return std::nullopt;
-    const bool best = Finished() && state_.vectors.contains("best");
+    const bool best = Trained() && state_.vectors.contains("best");
     Value columns{Value::Array{}}, layout{Value::Array{}};
     for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
     for (const Tensor& tensor : layout_)
@@ -165,7 +174,24 @@ class Training : public Algorithm {
     return lengths;
   }
 
-  [[nodiscard]] bool Finished() const { return state_.step == stops_.size() || EarlyStopping::Stopped(state_.results); }
+  // The round of the last evaluation; 0 before the first.
+  [[nodiscard]] std::uint32_t EvaluatedRound() const {
+    const Value::Array& evaluations = state_.results["evaluations"].AsArray();
+    return evaluations.empty() ? 0 : static_cast<std::uint32_t>(evaluations.back()["round"].AsInteger());
+  }
+
+  // Whether the model is the final one: all rounds are done and evaluated, or early stopping has seen enough.
+  [[nodiscard]] bool Trained() const {
+    return EarlyStopping::Stopped(state_.results) || EvaluatedRound() == plan_.rounds;
+  }
+
+  // What is asked next; nullopt once the study is over. Early stopping leaves out what is between it and the end.
+  [[nodiscard]] std::optional<Stop> Current() const {
+    if (failure() != Failure::kNone) return std::nullopt;
+    if (!Trained()) return stops_[state_.step];
+    if (!ReleasesOwnFigures(plan_) || state_.results.Has("released")) return std::nullopt;
+    return Stop{Kind::kOwnFigures, EvaluatedRound()};
+  }
 
   // The vector as hospitals receive it becomes an input of the step.
   Digest Send(const std::string& name, Step* step) const {
@@ -178,14 +204,16 @@ class Training : public Algorithm {
     const std::optional<Step> expected = Next(SeatsOf(query));
     if (!expected) return Fail(Code::kProtocol, "the training is complete; no further answer belongs to it");
     if (query.kind != expected->query.kind || query.params != expected->query.params ||
-        query.bases != expected->query.bases) {
+        query.release != expected->query.release || query.bases != expected->query.bases) {
       return Fail(Code::kProtocol, "the answer belongs to another query");
     }
     if (query.kind == "describe") {
       const auto read = ReadDescribeQuery(plan_, query);
       return read ? Status{} : std::unexpected(read.error());
     }
-    const auto read = query.kind == "train" ? ReadTrainQuery(plan_, query) : ReadEvaluateQuery(plan_, query);
+    const auto read = query.kind == "train"                   ? ReadTrainQuery(plan_, query)
+                      : query.release == ReleaseTo::kHospital ? ReadOwnFiguresQuery(plan_, query)
+                                                              : ReadEvaluateQuery(plan_, query);
     return read ? Status{} : std::unexpected(read.error());
   }
 

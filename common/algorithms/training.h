@@ -1,9 +1,11 @@
 // A training study, whatever its strategy (strategy.h). The walk through the answers:
 //
-//   [moments] -> round 1 -> ... -> round r -> [evaluation] -> ... -> round R -> evaluation
+//   [moments] -> round 1 -> ... -> round r -> [evaluation] -> ... -> round R -> evaluation -> [own figures]
+//                                                  \______________ early stopping _______________/
 //
-// moments when the preprocessing needs them; an evaluation every `evaluate_every` rounds and at the end. Early stopping
-// (early_stopping.h) leaves after an evaluation.
+// moments when the preprocessing needs them; an evaluation every `evaluate_every` rounds and at the end; each
+// hospital's own figures, once and of the final model, where the plan releases them. Early stopping
+// (early_stopping.h) ends the training after an evaluation.
 //
 // A cohort of a single class: the moments' sum counts the labels of the training rows, too, so the walk ends before the
 // first round. Without moments the first evaluation ends it, by the labels of the test rows. Either way the figure is

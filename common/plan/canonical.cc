@@ -108,12 +108,24 @@ bool NeedsMoments(const Plan& plan) {
   });
 }
 
-std::uint32_t TotalSums(const Plan& plan) {
+bool ReleasesOwnFigures(const Plan& plan) { return plan.task == Plan::Task::kTrain && plan.per_hospital == "released"; }
+
+std::uint32_t TotalSums(const Plan& plan) { return TotalSums(plan, plan.rounds); }
+
+std::uint32_t TotalSums(const Plan& plan, std::uint32_t rounds) {
   if (plan.task == Plan::Task::kDescribe) return 1;
   const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
   const std::uint32_t every = plan.evaluate_every;
-  const std::uint32_t evaluations = every == 0 ? 1 : plan.rounds / every + (plan.rounds % every == 0 ? 0 : 1);
-  return moments + plan.rounds + evaluations;
+  const std::uint32_t evaluations = every == 0 ? 1 : rounds / every + (rounds % every == 0 ? 0 : 1);
+  return moments + rounds + evaluations + (ReleasesOwnFigures(plan) ? 1 : 0);
+}
+
+// The first evaluation is the best so far; `patience` more, none of them better, end the training.
+bool CanEndAfter(const Plan& plan, std::uint32_t rounds) {
+  if (rounds == plan.rounds) return true;
+  const std::uint32_t every = plan.evaluate_every;
+  if (plan.early_stopping == "none" || every == 0 || rounds > plan.rounds || rounds % every != 0) return false;
+  return rounds / every > plan.patience;
 }
 
 LabelKind LabelOf(const Plan& plan) {

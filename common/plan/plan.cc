@@ -318,8 +318,9 @@ class PlanReader {
     r.Take("subgroups");
     if (r.Has("subgroups")) r.Refuse("subgroups", "this version evaluates no subgroups yet; take it out");
     plan_.per_hospital = r.Choice("per_hospital", {"local", "released"}, plan_.per_hospital);
-    if (plan_.per_hospital == "released")
-      r.Refuse("per_hospital", "this version releases no figures of single hospitals yet; write \"local\"");
+    if (plan_.per_hospital == "released" && LabelOf(plan_) != LabelKind::kBinary)
+      r.Refuse("per_hospital",
+               "\"released\" is for labels that are yes or no; write \"local\", which keeps the figures");
     return r.Finish();
   }
 

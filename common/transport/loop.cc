@@ -17,11 +17,6 @@
 #include "common/turn/reply.h"
 
 namespace consilium {
-namespace {
-
-Now ReadClocks() { return {BootClock::now(), WallMilliseconds()}; }
-
-}  // namespace
 
 struct Loop::Impl {
   LoopOptions options;

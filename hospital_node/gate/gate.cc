@@ -73,7 +73,7 @@ Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
   if (query.plan != invitation.invite->study || query.round != invitation.invite->round)
     return Reason::kQueryNotDerived;
   if (!Contains(policy.allowed_kinds, query.kind)) return Reason::kPolicy;
-  if (!Contains(KindsOf(plan), query.kind) || query.release != ReleaseTo::kSum) return Reason::kQueryNotDerived;
+  if (!Contains(KindsOf(plan), query.kind)) return Reason::kQueryNotDerived;
   for (const Block& block : query.blocks) {
     if (block.role == Role::kDelta && block.bound > plan.update_bound) return Reason::kQueryNotDerived;
     const bool control = KeepsMemory(plan) && block.bound <= 2 * ControlBound(plan);  // SCAFFOLD's alone.
@@ -89,6 +89,21 @@ Result<Blob> Kept(const Bytes& content, BlobStore* blobs) {
   Blob blob{{}, content.size(), BlobLeaves(content), {}};
   blob.root = TRY(blobs->Put(content));
   return blob;
+}
+
+// What leaves under the hospital's name is what the plan says and nothing else: once, as its last query, of the model
+// that the last release published, in these very blocks. Early stopping may end the training at several places; after
+// the one at which figures left, nothing is asked any more.
+Reason JudgeRelease(const Invitation& invitation, const ParticipantRecord& record) {
+  if (Omitted(Twin::kReleaseHospital)) return Reason::kNone;
+  const Query& query = *invitation.query;
+  const bool released = record.own_figures == ParticipantRecord::OwnFigures::kReleased;
+  if (released && query.round != record.last_round) return Reason::kQueryNotDerived;
+  if (query.release == ReleaseTo::kSum) return Reason::kNone;
+  const auto asked = ReadOwnFiguresQuery(*invitation.plan, query);
+  if (!asked || query.round != TotalSums(*invitation.plan, asked->round)) return Reason::kQueryNotDerived;
+  const bool next = query.round == record.releases + 1 && asked->model == record.model.root;
+  return next ? Reason::kNone : Reason::kQueryNotDerived;
 }
 
 }  // namespace
@@ -108,6 +123,10 @@ Status JudgePlan(const Plan& plan, const SitePolicy& policy) {
                             plan.researcher));
   }
   return {};
+}
+
+bool LetsOwnFiguresOut(const ParticipantRecord& record, const SitePolicy& policy) {
+  return policy.release_own_figures && record.own_figures != ParticipantRecord::OwnFigures::kWithheld;
 }
 
 Plan Stricter(Plan plan, const SitePolicy& policy) {
@@ -139,6 +158,7 @@ Reason Judge(const Invitation& invitation, const ParticipantRecord& record, cons
   const auto& researchers = policy.allowed_researchers;
   if (!researchers.empty() && !Contains(researchers, invitation.plan->researcher)) return Reason::kPolicy;
   if (invitation.invite->last_release != record.last_release) return Reason::kChain;
+  if (const Reason reason = JudgeRelease(invitation, record); reason != Reason::kNone) return reason;
   if (!Omitted(Twin::kMemoryCounted) && NeedsMemory(*invitation.plan, *invitation.query) && !record.Remembers())
     return Reason::kMemory;
   return JudgeBudget(invitation, ledger);
@@ -153,9 +173,20 @@ Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const 
   sealed.context_ = context;
   sealed.saturated_ = report.saturated;
   sealed.not_finite_ = report.not_finite;
+  sealed.blank_ = std::ranges::all_of(raw.blocks, [](const std::vector<double>& block) {
+    return std::ranges::all_of(block, [](double v) { return v == 0; });
+  });
   sealed.vector_ = TRY(Kept(words, blobs));
   if (raw.memory) sealed.memory_ = TRY(Kept(*raw.memory, blobs));
   return sealed;
+}
+
+RawContribution Gate::Withheld(const Query& query) {
+  RawContribution raw;
+  for (const Block& block : query.blocks) {
+    if (block.name != kCountBlock) raw.blocks.emplace_back(block.length, 0.0);
+  }
+  return raw;
 }
 
 std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite, const Query& query,
@@ -167,7 +198,9 @@ std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite
   record->pending = {};  // One that is not the one that counts is not carried on as if it were.
   if (record->Remembers()) record->pending = {invite.attempt, sealed.memory().value_or(record->memory.content)};
   if (query.kind == "train") record->last_query = invite.query.content;
-  if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
+  if (query.release == ReleaseTo::kHospital && !sealed.blank())
+    record->own_figures = ParticipantRecord::OwnFigures::kReleased;
+  if (Omitted(Twin::kCommit)) return std::nullopt;
   return LedgerRow{
       LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
 }

@@ -1,4 +1,5 @@
-// evaluate: sums and score histograms of the model on the hospital's test rows.
+// evaluate: sums and score histograms of the model on the hospital's test rows, for the sum over the hospitals; and, in
+// fewer bins, the hospital's own figures for release under its name.
 #include <algorithm>
 
 #include "common/model/fit.h"
@@ -9,40 +10,62 @@
 namespace consilium::node {
 namespace {
 
-std::size_t BinOf(double probability) {
-  constexpr auto kBins = static_cast<double>(kScoreBins);
-  return static_cast<std::size_t>(std::clamp(probability * kBins, 0.0, kBins - 1));
+// The model's predictions of the test rows; none when their patients are fewer than the plan's minimum.
+struct Scored {
+  bool shown = false;
+  Vector predicted, labels;
+};
+
+Result<Scored> Score(const Plan& plan, const Table& table, const ModelRequest& request, const Given& given) {
+  const std::vector<double> model = TRY(ParametersFrom(plan, request.model, given));
+  const Rows rows = TRY(SplitRows(plan, table));
+  Scored out;
+  out.shown = PatientsIn(table, rows.test) >= plan.minimum_patients;
+  if (!out.shown) return out;
+  Design design = BuildDesign(plan, table, rows.test, LocalPreprocessing(plan, table, rows, request));
+  out.predicted = Predict(RoundRecipe(plan, request.round, request.model), design.x, model).col(0);
+  out.labels = std::move(design.y);
+  return out;
 }
 
-using Blocks = std::vector<std::vector<double>>;
+std::size_t BinOf(double probability, std::uint64_t bins) {
+  const auto all = static_cast<double>(bins);
+  return static_cast<std::size_t>(std::clamp(probability * all, 0.0, all - 1));
+}
 
-// positives, correct, brier, log_loss, hist_positive, hist_negative
-void AppendBinary(const Vector& scores, const Vector& labels, Blocks* out) {
-  std::vector<double> positive(kScoreBins, 0.0), negative(kScoreBins, 0.0);
+// Of a label that is yes or no.
+struct Binary {
   double positives = 0, correct = 0;
   CompensatedSum brier, log_loss;
-  for (Eigen::Index i = 0; i < scores.size(); ++i) {
-    const bool is_positive = labels[i] > 0.5;
-    const double miss = scores[i] - labels[i];
-    (is_positive ? positive : negative)[BinOf(scores[i])] += 1;
-    positives += is_positive ? 1 : 0;
-    correct += (scores[i] >= 0.5) == is_positive ? 1 : 0;
-    brier.Add(miss * miss);
-    log_loss.Add(RowLogLoss(scores[i], is_positive));
+  std::vector<double> positive, negative;  // By bins of the score.
+};
+
+Binary BinaryOf(const Scored& scored, std::uint64_t bins) {
+  Binary out;
+  out.positive.assign(bins, 0.0);
+  out.negative.assign(bins, 0.0);
+  for (Eigen::Index i = 0; i < scored.labels.size(); ++i) {
+    const double score = scored.predicted[i];
+    const bool is_positive = scored.labels[i] > 0.5;
+    const double miss = score - scored.labels[i];
+    (is_positive ? out.positive : out.negative)[BinOf(score, bins)] += 1;
+    out.positives += is_positive ? 1 : 0;
+    out.correct += (score >= 0.5) == is_positive ? 1 : 0;
+    out.brier.Add(miss * miss);
+    out.log_loss.Add(RowLogLoss(score, is_positive));
   }
-  out->insert(out->end(), {{positives}, {correct}, {brier.value()}, {log_loss.value()}});
-  out->push_back(std::move(positive));
-  out->push_back(std::move(negative));
+  return out;
 }
 
 // squared_error, absolute_error in units of the declared range's width, to which predictions are cut; label,
 // label_squares of labels mapped to [-1, 1].
-void AppendNumber(const Column& label, const Vector& predictions, const Vector& labels, Blocks* out) {
+void AppendNumber(const Column& label, const Scored& scored, std::vector<std::vector<double>>* out) {
   const Range range = RangeOf(label);
   CompensatedSum squares, sizes, sum, sum_of_squares;
-  for (Eigen::Index i = 0; i < labels.size(); ++i) {
-    const double miss = (std::clamp(predictions[i], label.minimum, label.maximum) - labels[i]) / (2 * range.half);
-    const double u = (labels[i] - range.middle) / range.half;
+  for (Eigen::Index i = 0; i < scored.labels.size(); ++i) {
+    const double miss =
+        (std::clamp(scored.predicted[i], label.minimum, label.maximum) - scored.labels[i]) / (2 * range.half);
+    const double u = (scored.labels[i] - range.middle) / range.half;
     squares.Add(miss * miss);
     sizes.Add(std::abs(miss));
     sum.Add(u);
@@ -55,19 +78,34 @@ void AppendNumber(const Column& label, const Vector& predictions, const Vector& 
 
 Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Given& given) {
   const ModelRequest request = TRY(ReadEvaluateQuery(plan, query));
-  const std::vector<double> model = TRY(ParametersFrom(plan, request.model, given));
-  const Rows rows = TRY(SplitRows(plan, table));
-  const bool shown = PatientsIn(table, rows.test) >= plan.minimum_patients;
-  const std::vector<std::size_t> used = shown ? rows.test : std::vector<std::size_t>();
-  const Design design = BuildDesign(plan, table, used, LocalPreprocessing(plan, table, rows, request));
-  const Vector predicted = Predict(RoundRecipe(plan, request.round, request.model), design.x, model).col(0);
+  const Scored scored = TRY(Score(plan, table, request, given));
   RawContribution out;
-  out.blocks = {{shown ? 1.0 : 0.0}, {static_cast<double>(used.size())}};
+  out.blocks = {{scored.shown ? 1.0 : 0.0}, {static_cast<double>(scored.labels.size())}};
   if (LabelOf(plan) == LabelKind::kNumber) {
-    AppendNumber(*plan.schema.Find(plan.label), predicted, design.y, &out.blocks);
-  } else {
-    AppendBinary(predicted, design.y, &out.blocks);
+    AppendNumber(*plan.schema.Find(plan.label), scored, &out.blocks);
+    return out;
   }
+  Binary figures = BinaryOf(scored, kScoreBins);
+  out.blocks.insert(out.blocks.end(), {{figures.positives},
+                                       {figures.correct},
+                                       {figures.brier.value()},
+                                       {figures.log_loss.value()},
+                                       std::move(figures.positive),
+                                       std::move(figures.negative)});
+  return out;
+}
+
+Result<RawContribution> ComputeOwnFigures(const Plan& plan, const Table& table, const Query& query,
+                                          const Given& given) {
+  const ModelRequest request = TRY(ReadOwnFiguresQuery(plan, query));
+  const Scored scored = TRY(Score(plan, table, request, given));
+  Binary figures = BinaryOf(scored, kOwnBins);
+  RawContribution out;
+  out.blocks = {{scored.shown ? 1.0 : 0.0},
+                {figures.brier.value()},
+                {figures.log_loss.value()},
+                std::move(figures.positive),
+                std::move(figures.negative)};
   return out;
 }
 

@@ -12,7 +12,9 @@ namespace consilium::node {
 Result<RawContribution> ComputeDescribe(const Plan& plan, const Table& table, const Query& query);
 Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const Query& query, const Given& given);
 Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Given& given);
-// By the query's kind.
+// Those that leave under the hospital's name, where plan and policy let them: the gate asks here only then.
+Result<RawContribution> ComputeOwnFigures(const Plan& plan, const Table& table, const Query& query, const Given& given);
+// By the query's kind and release.
 Result<RawContribution> ComputeQuery(const Plan& plan, const Table& table, const Query& query, const Given& given);
 
 // Parameters that a query names, a model's or others of its layout, checked against root and layout.

@@ -13,6 +13,11 @@ namespace consilium::testing {
 // The answer when two hospitals send these blocks.
 inline Answer AnswerOf(const Query& query, const RawContribution& a, const RawContribution& b) {
   Bytes sum = *Encode(query, a, nullptr);
+  if (query.release == ReleaseTo::kHospital) {
+    const Bytes second = *Encode(query, b, nullptr);
+    sum.insert(sum.end(), second.begin(), second.end());
+    return *Answer::Create(query, {1, 2}, sum);
+  }
   AddWords(query.ring, sum, *Encode(query, b, nullptr));
   return *Answer::Create(query, {1, 2}, sum);
 }

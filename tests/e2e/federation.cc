@@ -187,6 +187,7 @@ std::string PlanText(const PlanOptions& options) {
       text, "tolerated_dropouts = 1",
       "tolerated_dropouts = " + std::to_string(std::max(0, kHospitals - static_cast<int>(options.minimum_hospitals))));
   if (options.describe) return text;
+  if (options.released) text = Replaced(text, "[evaluation]\n", "[evaluation]\nper_hospital = \"released\"\n");
   text = Replaced(text, "round_deadline = \"30s\"", "round_deadline = \"" + options.round_deadline + "\"");
   text = Replaced(text, "kind = \"logistic\"\n", options.model);
   text = Replaced(text, "learning_rate = 0.1", "learning_rate = " + options.learning_rate);
@@ -281,6 +282,11 @@ void Federation::StartAll(const Launch& launch) {
 
 void Federation::KillCoordinator() { coordinator_process_->Kill(); }
 void Federation::KillNode(int i) { node_process(i).Kill(); }
+
+void Federation::SetPolicy(int i, const std::string& line) {
+  const fs::path file = node(i) / "node.toml";
+  WriteText(file, Replaced(ReadText(file), "[policy]\n", "[policy]\n" + line + "\n"));
+}
 
 void Federation::SetEndpoint(int i, int port) {
   const fs::path file = node(i) / "node.toml";

@@ -31,6 +31,7 @@ struct PlanOptions {
   std::string strategy = "algorithm = \"fedavg\"\n";  // Lines of [training].
   std::string learning_rate = "0.1";
   std::string model = "kind = \"logistic\"\n";  // Lines of [model].
+  bool released = false;                        // Of hospitals' own figures.
 };
 std::string PlanText(const PlanOptions& options);
 // Describes all columns of a Founding with columns; every hospital must take part.
@@ -73,8 +74,9 @@ class Federation {
   void KillNode(int i);
   Process& coordinator_process() { return *coordinator_process_; }
   Process& node_process(int i) { return node_processes_.at(i); }
-  void SetEndpoint(int i, int port);  // Where this node dials from its next start on: a proxy's port.
-  int HospitalPort();                 // The coordinator's own; once it has run.
+  void SetPolicy(int i, const std::string& line);  // A line of node.toml's [policy]; from the node's next start on.
+  void SetEndpoint(int i, int port);               // Where this node dials from its next start on: a proxy's port.
+  int HospitalPort();                              // The coordinator's own; once it has run.
   bool WaitOnline(int i, bool online = true);
   bool WaitAllOnline();
 

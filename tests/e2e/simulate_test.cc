@@ -48,6 +48,23 @@ TEST(Simulate, DescribesTheHospitalsTogether) {
   EXPECT_NE(said.out.find("3 of 3"), std::string::npos) << said.out;
 }
 
+// Whoever simulates holds all data: what a plan asks for of single hospitals is shown.
+TEST(Simulate, ReleasesTheFiguresThatAPlanAsksFor) {
+  Federation federation;
+  const fs::path plan = federation.WritePlan(PlanText({.rounds = 2, .released = true}));
+  const fs::path out = federation.root() / "simulated";
+  const ProgramOutput said = federation.Cli({"simulate", plan, "--data", federation.root() / "data", "--out", out});
+  EXPECT_EQ(said.status, 0) << said.err;
+  EXPECT_NE(said.out.find("each hospital's own figures"), std::string::npos) << said.out;
+  const Value results = ParseJson(ReadText(out / "results.json")).value_or(Value());
+  const Value::Array& released = results["results"]["released"].AsArray();
+  ASSERT_EQ(released.size(), std::size_t{kHospitals});
+  for (const Value& hospital : released) {
+    EXPECT_TRUE(hospital["released"].AsBool());
+    EXPECT_LT(hospital["auroc_high"].AsDouble() - hospital["auroc_low"].AsDouble(), 0.02) << CanonicalJson(hospital);
+  }
+}
+
 TEST(Simulate, SaysWhatIsWrongWithItsInput) {
   Federation federation;
   const fs::path data = federation.root() / "changed", plan = federation.WritePlan(PlanText({.rounds = 1}));

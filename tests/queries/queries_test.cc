@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "common/algorithms/own_figures.h"
 #include "common/model/fit.h"
 #include "common/model/metrics.h"
 #include "common/plan/strategy.h"
@@ -327,6 +328,54 @@ TEST(EvaluateQuery, SumsOfANumberAreThoseOfTheMetrics) {
   EXPECT_EQ(raw->blocks[1][0], static_cast<double>(exact.rows));
   EXPECT_NEAR(2 * std::sqrt(raw->blocks[2][0] / raw->blocks[1][0]), exact.rmse, 1e-12);
   EXPECT_NEAR(2 * raw->blocks[3][0] / raw->blocks[1][0], exact.mae, 1e-12);
+}
+
+Asked AskOwn(const Plan& plan, const std::vector<double>& model, const Preprocessing& preprocessing) {
+  const Bytes blob = ParameterBlob(model);
+  const Digest root = BlobRoot(blob);
+  return {OwnFiguresQuery(plan, plan.rounds, root, preprocessing, 3), {.inputs = {{root, blob}}}};
+}
+
+// 404 coordinates carry the very accuracy, Brier score and log loss, and an AUROC to within its bracket.
+TEST(OwnFiguresQuery, CarriesTheMetricsOfTheHospital) {
+  const Plan plan = SmallTrainPlan("", "", "per_hospital = \"released\"\n");
+  const Table table = ManyPatients(400, 2);
+  const Preprocessing preprocessing = MakePreprocessing(plan, {{"age", {50, 20}}, {"dose", {0, 0.7}}});
+  const Asked asked = AskOwn(plan, {1, 0.25, 0, 1.5, 0.125}, preprocessing);
+  const auto raw = ComputeQuery(plan, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
+  const BinaryMetrics exact =
+      Evaluate(Predict(RoundRecipe(plan, 1, {}), test.x, {1, 0.25, 0, 1.5, 0.125}).col(0), test.y);
+  const auto answer = Answer::Create(asked.query, {7}, *Encode(asked.query, *raw, nullptr));
+  ASSERT_TRUE(answer.has_value());
+  const Value own = OwnFigures(plan, *answer).AsArray().front();
+  EXPECT_TRUE(own["released"].AsBool());
+  EXPECT_EQ(own["rows"].AsInteger(), static_cast<std::int64_t>(exact.rows));
+  EXPECT_DOUBLE_EQ(own["accuracy"].AsDouble(), exact.accuracy);
+  EXPECT_NEAR(own["brier"].AsDouble(), exact.brier, 1e-9);
+  EXPECT_NEAR(own["log_loss"].AsDouble(), exact.log_loss, 1e-9);
+  EXPECT_LE(own["auroc_low"].AsDouble(), exact.auroc);
+  EXPECT_GE(own["auroc_high"].AsDouble(), exact.auroc);
+  EXPECT_LT(own["auroc_high"].AsDouble() - own["auroc_low"].AsDouble(), 0.02);
+}
+
+TEST(OwnFiguresQuery, ASuppressedHospitalSaysTheSameAsOneThatWithholds) {
+  Plan plan = SmallTrainPlan("", "", "per_hospital = \"released\"\n");
+  plan.minimum_patients = 1000;
+  const Asked asked = AskOwn(plan, std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  const auto raw = ComputeQuery(plan, ManyPatients(200, 2), asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value());
+  const Bytes suppressed = *Encode(asked.query, *raw, nullptr);
+  Bytes withheld(asked.query.WireBytes());
+  withheld[withheld.size() - 8] = 1;
+  EXPECT_EQ(suppressed, withheld);
+}
+
+TEST(OwnFiguresQuery, IsRefusedWhereThePlanDoesNotAsk) {
+  const Plan plan = SmallTrainPlan();
+  const Asked asked = AskOwn(plan, std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  EXPECT_EQ(ComputeQuery(plan, ManyPatients(200, 2), asked.query, asked.inputs).error().code, Code::kProtocol);
 }
 
 TEST(Queries, AModelThatIsAbsentChangedOrOfAnotherSizeIsRefused) {

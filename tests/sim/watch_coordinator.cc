@@ -9,7 +9,8 @@
 namespace consilium::sim {
 namespace {
 
-constexpr Duration kSettled = std::chrono::seconds(100);  // The longest outage is over, and every loss was noticed.
+constexpr Duration kSettled = std::chrono::seconds(100);     // The longest outage is over, and every loss was noticed.
+constexpr Duration kTurns = std::chrono::milliseconds(100);  // From a deadline to the turn that sees it.
 
 }  // namespace
 
@@ -37,6 +38,7 @@ void Watch::OnAuditRow(ByteView bytes) {
   const auto& event = (*row)["event"].AsString();
   if (event == "answer") OnAnswerAudited(*row);
   if (event == "attempt_failed") OnAttemptFailed(*row);
+  if (event == "released_figures") OnReleasedFigures(*row);
   const bool odd = event == "offer_refused" || event == "refused_peer" || event == "hospital_ahead";
   if (odd || event == "declined") OnDeclined(*row);
 }
@@ -49,6 +51,14 @@ void Watch::OnAnswerAudited(const Value& row) {
   if (!context_.scenario.CoordinatorHonest() || studies_[*study].answered.insert(round).second) return;
   context_.Fail("one answer a round",
                 fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
+}
+
+// Nobody is named whose policy withholds.
+void Watch::OnReleasedFigures(const Value& row) {
+  for (const Value& name : row["released"].AsArray()) {
+    const auto& hospital = context_.scenario.hospitals.at(static_cast<std::size_t>(name.AsString().back() - 'a'));
+    if (!hospital.releases_own && !hospital.rogue) context_.Fail("own figures stay", CanonicalJson(row));
+  }
 }
 
 // An attempt fails for want of hospitals, never because the sum is not the survivors' (a doubled or a stranger's upload
@@ -114,10 +124,41 @@ void Watch::OnRoundOpened(StudyBook& book, const StudyRecord& after) {
   if (Canonical(step->query) != after.open->query)
     context_.Fail("derived query", where + ": not what the answers give");
   if (after.open->attempt != after.attempts) context_.Fail("attempts rise", where);
+  SetDeadline(book, step->query);
   for (const std::uint32_t number : after.open->cohort) {
     if (revoked_.contains(number)) context_.Fail("revoked stays out", fmt::format("{}: {} is invited", where, number));
   }
 }
+
+// ---- deadlines ----
+
+// An upload that is being added when the deadline comes is waited for.
+void Watch::SetDeadline(StudyBook& book, const Query& query) const {
+  const bool spooled = query.WireBytes() > kInlineBlob;
+  book.over_by =
+      context_.now() + book.plan.round_deadline + kTurns + (spooled ? context_.scenario.slow_job_most : Duration(0));
+}
+
+void Watch::OnCoordinatorStopped() { coordinator_down_ = context_.now(); }
+
+void Watch::OnCoordinatorStarted() {
+  if (!coordinator_down_) return;
+  for (auto& [id, book] : studies_) book.over_by += context_.now() - *coordinator_down_;
+  coordinator_down_.reset();
+}
+
+// An attempt is answered or failed when its deadline has passed, and the time that the coordinator was down; restarts
+// give it no more.
+void Watch::OnTime() {
+  if (coordinator_down_) return;
+  for (const auto& [id, book] : studies_) {
+    if (!book.record.open || context_.now() <= book.over_by) continue;
+    context_.Fail("deadline", fmt::format("study {}, attempt {} is open {} ms after it", NameOf(id),
+                                          book.record.open->attempt, (context_.now() - book.over_by).count() / 1000));
+  }
+}
+
+// ---- answers ----
 
 // The answer is the exact sum over the named survivors; there are enough of them, and all were invited.
 void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after) {
@@ -184,7 +225,8 @@ std::optional<Bytes> Watch::SumOf(const StudyBook& book, const StudyRecord& befo
     const auto memory = last == before.counted.end() ? book.memories.end() : book.memories.find({number, last->second});
     const bool known = remembers && memory != book.memories.end();
     auto& own = candidates.emplace_back();
-    own.push_back(TrueVector(number, query, wild, known ? ByteView(memory->second) : ByteView()));
+    const ByteView remembered = known ? ByteView(memory->second) : ByteView();
+    own.push_back(TrueVector(number, query, wild, remembered, Withholds(number, query)));
     // A rogue hospital's vector is whatever it offered first: each of its own counts as right, and what it remembers is
     // its own affair.
     const bool rogue = context_.scenario.hospitals.size() >= number && context_.scenario.hospitals[number - 1].rogue;
@@ -196,7 +238,7 @@ std::optional<Bytes> Watch::SumOf(const StudyBook& book, const StudyRecord& befo
     }
   }
   Bytes words;
-  if (SumWith(candidates, query, survivors, 0, Bytes(query.WireBytes()), answer, &words)) return words;
+  if (SumWith(candidates, query, survivors, 0, Bytes(query.AnswerBytes(0)), answer, &words)) return words;
   return {};
 }
 
@@ -210,7 +252,11 @@ bool Watch::SumWith(const std::vector<std::vector<Bytes>>& candidates, const Que
   }
   for (const auto& candidate : candidates[next]) {
     Bytes sum = words;
-    AddWords(query.ring, sum, candidate);
+    if (query.release == ReleaseTo::kHospital) {
+      sum.insert(sum.end(), candidate.begin(), candidate.end());
+    } else {
+      AddWords(query.ring, sum, candidate);
+    }
     if (SumWith(candidates, query, survivors, next + 1, std::move(sum), answer, out)) return true;
   }
   return false;
@@ -249,6 +295,8 @@ void Watch::OnCoordinatorRestored(const Disk::Backup& backup) {
       if (!record) return context_.Fail("stored records", record.error().what);
       book.record = std::move(*record);
       book.known = true;
+      const auto query = book.record.open ? ParseQuery(book.record.open->query) : Result<Query>(Query());
+      if (query) SetDeadline(book, *query);
     }
     auto reference = book.known ? RestoreAlgorithm(book.plan, book.record.algorithm) : MakeAlgorithm(book.plan);
     if (!reference) return context_.Fail("stored records", reference.error().what);

@@ -1,6 +1,7 @@
 // See workbench.h.
 #include "tests/sim/workbench.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/algorithms/derive.h"
@@ -57,9 +58,13 @@ Bytes TrueMemory(std::uint32_t hospital, const Plan& plan, const Query& query, B
   return out;
 }
 
-Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, ByteView memory) {
+Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, ByteView memory, bool withheld) {
   EncodeReport report;
-  auto words = Encode(query, TrueContribution(hospital, query, wild, memory), &report);
+  RawContribution raw = TrueContribution(hospital, query, wild, memory);
+  for (auto& block : raw.blocks) {
+    if (withheld) std::ranges::fill(block, 0.0);
+  }
+  auto words = Encode(query, raw, &report);
   CHECK(words.has_value());
   return std::move(*words);
 }

@@ -11,8 +11,8 @@ namespace consilium::sim {
 
 // Within every block's bound. `wild` draws from the whole of it; otherwise the values are such that training goes on.
 RawContribution TrueContribution(std::uint32_t hospital, const Query& query, bool wild, ByteView memory = {});
-// The ring words of it, contributors coordinate included.
-Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, ByteView memory = {});
+// The ring words of it, contributors coordinate included; of a hospital that withholds them, zeros but for that one.
+Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, ByteView memory = {}, bool withheld = false);
 // What the hospital remembers after such a contribution; sometimes too large for its record.
 Bytes TrueMemory(std::uint32_t hospital, const Plan& plan, const Query& query, ByteView memory);
 

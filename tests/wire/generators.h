@@ -149,8 +149,15 @@ inline AlgorithmState AnyState() {
   return state;
 }
 inline RoundRecord AnyRound() {
-  return {Any<std::uint32_t>(), Any<std::uint32_t>(),         AnyBytes(500), AnySet(), AnyDigest(),
-          AnyDigest(),          AnyBlobs(kMaxInputs, AnyBlob)};
+  return {Any<std::uint32_t>(),
+          Any<std::uint32_t>(),
+          AnyBytes(500),
+          AnySet(),
+          AnyDigest(),
+          AnyDigest(),
+          AnyBlobs(kMaxInputs, AnyBlob),
+          AnyFixed<BootId>(),
+          Instant(Duration(Any<std::int32_t>()))};
 }
 inline StudyRecord AnyStudyRecord() {
   StudyRecord record{.plan = AnyBytes(3000),
@@ -187,6 +194,7 @@ inline ParticipantRecord AnyParticipant() {
           .results = AnyBytes(1000),
           .last_query = AnyBytes(1000),
           .reserved = Any<bool>(),
+          .own_figures = static_cast<ParticipantRecord::OwnFigures>(Below(3)),
           .memory = {Any<std::uint32_t>(), AnyBlob()},
           .pending = {Any<std::uint32_t>(), AnyBlob()},
           .counted = Any<std::uint32_t>()};

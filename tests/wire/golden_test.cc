@@ -33,7 +33,9 @@ Value Encoded() {
                          .cohort = {1, 2},
                          .roster = digest,
                          .last_release = digest,
-                         .inputs = {LargeBlob(kInlineBlob + 1)}};
+                         .inputs = {LargeBlob(kInlineBlob + 1)},
+                         .boot = Filled<BootId>(16),
+                         .opened = Instant(Duration(5))};
   const StudyRecord study{
       .plan = ToBytes(View("{}")),
       .phase = StudyPhase::kRunning,
@@ -64,6 +66,7 @@ Value Encoded() {
                                       .results = ToBytes(View("{}")),
                                       .last_query = {},
                                       .reserved = true,
+                                      .own_figures = ParticipantRecord::OwnFigures::kAllowed,
                                       .memory = {2, InlineBlob(View("memory"))},
                                       .pending = {4, InlineBlob(View("pending"))},
                                       .counted = 2};
