@@ -79,13 +79,7 @@ std::string StudyText(const Value& s) {
   if (const std::string described = DescribeTable(s["results"]); !described.empty()) out += "\n" + described;
   const Value& evaluation = s["results"]["evaluation"];
   if (evaluation.IsObject()) {
-    const bool number = evaluation.Has("rmse");
-    out += "\npooled over the hospitals' test patients: " +
-           (number ? "rows " + Cell(evaluation["rows"]) : "AUROC " + AurocText(evaluation));
-    for (const char* name : {"accuracy", "brier", "log_loss", "rmse", "mae", "r2"}) {
-      if (evaluation[name].IsNumber()) out += fmt::format(", {} {:.4f}", name, evaluation[name].AsDouble());
-    }
-    out += "\n" + (number ? "" : NoRanking(evaluation));
+    out += "\npooled over the hospitals' test patients: " + EvaluationText(evaluation) + "\n" + NoRanking(evaluation);
   }
   if (const std::string released = ReleasedTable(s["results"]); !released.empty()) out += "\n" + released;
   if (s.Has("model_sha256")) out += "model SHA-256: " + Cell(s["model_sha256"]) + "\n";

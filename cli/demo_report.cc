@@ -8,13 +8,15 @@
 namespace consilium::cli {
 namespace {
 
-std::string Auroc(const Value& metrics) {
-  return metrics["auroc"].IsNumber() ? fmt::format("{:.3f}", metrics["auroc"].AsDouble()) : "not defined";
+std::string Figure(const Value& metrics, const Measure& measure) {
+  const Value& value = metrics[measure.key];
+  return value.IsNumber() ? fmt::format("{:.3f}", value.AsDouble()) : "not defined";
 }
 
-// cli.md's three figures of one model at one hospital.
-Value Three(const Value& metrics) {
+// cli.md's three figures of one model at one hospital, or those that its kind of label has.
+Value Three(const Value& metrics, const Measure& measure) {
   Value out;
+  if (measure.key != "auroc") return metrics;
   for (const char* name : {"auroc", "accuracy", "brier"}) out.Set(name, metrics[name]);
   return out;
 }
@@ -35,38 +37,40 @@ Result<Query> LastTrainQuery(const Stored& node, const std::string& study) {
 
 std::string DemoTable(const DemoFigures& figures) {
   std::vector<std::vector<std::string>> rows = {{"hospital", "patients", "held out", "local", "federated", "pooled"}};
+  const Value& evaluation = figures.study["results"]["evaluation"];
+  const Measure measure = MeasureOf(evaluation);
+  const std::string& key = measure.key;
   double local = 0, federated = 0, pooled = 0;
   int better = 0, compared = 0;
   for (std::size_t i = 0; i < figures.hospitals.size(); ++i) {
     const Value& own = figures.own[i];
     const Value& central = figures.pooled["hospitals"].AsArray().at(i)["pooled"];
     rows.push_back({figures.hospitals[i], CanonicalJson(own["patients"]), CanonicalJson(own["test_patients"]),
-                    Auroc(own["local"]), Auroc(own["federated"]), Auroc(central)});
-    if (!own["local"]["auroc"].IsNumber() || !own["federated"]["auroc"].IsNumber() || !central["auroc"].IsNumber())
-      continue;
+                    Figure(own["local"], measure), Figure(own["federated"], measure), Figure(central, measure)});
+    if (!own["local"][key].IsNumber() || !own["federated"][key].IsNumber() || !central[key].IsNumber()) continue;
     ++compared;
-    better += own["federated"]["auroc"].AsDouble() > own["local"]["auroc"].AsDouble() ? 1 : 0;
-    local += own["local"]["auroc"].AsDouble();
-    federated += own["federated"]["auroc"].AsDouble();
-    pooled += central["auroc"].AsDouble();
+    const double gain = own["federated"][key].AsDouble() - own["local"][key].AsDouble();
+    better += (measure.falls ? -gain : gain) > 0 ? 1 : 0;
+    local += own["local"][key].AsDouble();
+    federated += own["federated"][key].AsDouble();
+    pooled += central[key].AsDouble();
   }
   if (compared > 0) {
     rows.push_back({"mean", "", "", fmt::format("{:.3f}", local / compared),
                     fmt::format("{:.3f}", federated / compared), fmt::format("{:.3f}", pooled / compared)});
   }
-  const Value& evaluation = figures.study["results"]["evaluation"];
   std::string out = fmt::format(
-      "AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone "
+      "{} on each hospital's own held-out patients, of three models: trained at that hospital alone "
       "(local), by the\n"
       "federation (federated), and on all patients in one place, which only a {} can do (pooled):\n\n{}",
-      figures.what, FormatTable(rows));
+      measure.name, figures.what, FormatTable(rows));
   if (compared < static_cast<int>(figures.hospitals.size()))
-    out += "(not defined: the patients held out there are of one class only.)\n";
+    out += "(not defined: the patients held out there are of one class only, or too few.)\n";
   out += fmt::format(
-      "\nThe federated model is better than the local one at {} of {} hospitals. Asked as a federated query, its AUROC "
+      "\nThe federated model is better than the local one at {} of {} hospitals. Asked as a federated query, its {} "
       "over all\n"
       "held-out patients together is {}.\n",
-      better, compared, AurocText(evaluation));
+      better, compared, measure.name, key == "auroc" ? AurocText(evaluation) : Figure(evaluation, measure));
   out +=
       fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole {} took {:.1f} s.\n",
                   figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
@@ -75,21 +79,23 @@ std::string DemoTable(const DemoFigures& figures) {
 }
 
 Value Comparison(const DemoFigures& figures) {
+  const Measure measure = MeasureOf(figures.study["results"]["evaluation"]);
   Value out = Value(Value::Array());
   for (std::size_t i = 0; i < figures.hospitals.size(); ++i) {
     const Value& own = figures.own[i];
     out.Push(Value()
                  .Set("name", figures.hospitals[i])
                  .Set("patients", own["patients"])
-                 .Set("local", own["local"]["auroc"])
-                 .Set("federated", own["federated"]["auroc"])
-                 .Set("pooled", figures.pooled["hospitals"].AsArray().at(i)["pooled"]["auroc"]));
+                 .Set("local", own["local"][measure.key])
+                 .Set("federated", own["federated"][measure.key])
+                 .Set("pooled", figures.pooled["hospitals"].AsArray().at(i)["pooled"][measure.key]));
   }
   return out;
 }
 
 Value DemoJson(const DemoFigures& figures) {
   const Value& s = figures.study;
+  const Measure measure = MeasureOf(s["results"]["evaluation"]);
   Value hospitals = Value(Value::Array());
   for (std::size_t i = 0; i < figures.own.size(); ++i) {
     const Value& own = figures.own[i];
@@ -97,9 +103,9 @@ Value DemoJson(const DemoFigures& figures) {
                        .Set("name", figures.hospitals[i])
                        .Set("patients", own["patients"])
                        .Set("epsilon_spent", Value())  // Nothing bounds it in mode none.
-                       .Set("local", Three(own["local"]))
-                       .Set("federated", Three(own["federated"]))
-                       .Set("pooled", Three(figures.pooled["hospitals"].AsArray().at(i)["pooled"])));
+                       .Set("local", Three(own["local"], measure))
+                       .Set("federated", Three(own["federated"], measure))
+                       .Set("pooled", Three(figures.pooled["hospitals"].AsArray().at(i)["pooled"], measure)));
   }
   Value out;
   out.Set("study", Value()

@@ -5,6 +5,8 @@
 #include <ctime>
 #include <vector>
 
+#include "cli/studies.h"
+
 namespace consilium::cli {
 namespace {
 
@@ -97,14 +99,19 @@ class Chart {
 };
 
 std::string LearningCurve(const Value& results) {
+  static const std::vector<std::pair<const char*, const char*>> kOneCurve = {
+      {"rmse", "RMSE"}, {"balanced_accuracy", "balanced accuracy"}, {"c_index", "concordance index"}};
   std::vector<Point> auroc, loss, error;
+  std::string named;
   double last = 1;
   for (const Value& e : results["evaluations"].AsArray()) {
     const double round = e["round"].AsDouble();
     last = std::max(last, round);
     if (e["auroc"].IsNumber()) auroc.push_back({round, e["auroc"].AsDouble()});
     if (e["log_loss"].IsNumber()) loss.push_back({round, e["log_loss"].AsDouble()});
-    if (e["rmse"].IsNumber()) error.push_back({round, e["rmse"].AsDouble()});
+    for (const auto& [key, title] : kOneCurve) {
+      if (e[key].IsNumber()) error.push_back({round, e[key].AsDouble()}), named = title;
+    }
   }
   if (auroc.empty() && error.empty()) return "";
   const auto range = [](const std::vector<Point>& points) {
@@ -114,10 +121,10 @@ std::string LearningCurve(const Value& results) {
   };
   if (!error.empty()) {
     const auto [e0, e1] = range(error);
-    Chart errors(0, last, e0, e1, "round", "RMSE");
+    Chart errors(0, last, e0, e1, "round", named);
     errors.Line(error, "line");
     errors.Dots(error);
-    return errors.Svg("Learning curve: pooled RMSE");
+    return errors.Svg("Learning curve: pooled " + named);
   }
   const auto [a0, a1] = range(auroc);
   Chart curve(0, last, a0, a1, "round", "AUROC");
@@ -172,19 +179,20 @@ std::string HospitalTable(const Value& study) {
 }
 
 // Not defined where the patients held out are of one class.
-std::string Auroc(const Value& value) { return value.IsNumber() ? Figure(value) : "not defined"; }
+std::string OrUndefined(const Value& value) { return value.IsNumber() ? Figure(value) : "not defined"; }
 
-std::string ComparisonTable(const Value& comparison) {
+std::string ComparisonTable(const Value& comparison, const std::string& measure) {
   if (!comparison.IsArray()) return "";
-  std::string out =
-      "<h2>AUROC on each hospital's own held-out patients</h2>\n<table><tr><th>hospital</th><th "
-      "class=\"n\">patients</th>"
-      "<th class=\"n\">local</th><th class=\"n\">federated</th><th class=\"n\">pooled</th></tr>\n";
+  std::string out = "<h2>" + measure +
+                    " on each hospital's own held-out patients</h2>\n<table><tr><th>hospital</th><th "
+                    "class=\"n\">patients</th>"
+                    "<th class=\"n\">local</th><th class=\"n\">federated</th><th class=\"n\">pooled</th></tr>\n";
   for (const Value& h : comparison.AsArray()) {
     out += fmt::format(
         R"(<tr><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td></tr>)"
         "\n",
-        Text(h["name"]), Count(h["patients"]), Auroc(h["local"]), Auroc(h["federated"]), Auroc(h["pooled"]));
+        Text(h["name"]), Count(h["patients"]), OrUndefined(h["local"]), OrUndefined(h["federated"]),
+        OrUndefined(h["pooled"]));
   }
   return out +
          "</table>\n<p>Local: trained at that hospital alone. Pooled: on all patients in one place. Per-hospital "
@@ -206,6 +214,26 @@ std::string EvaluationTable(const Value& e) {
     row("RMSE, in the label's unit", Figure(e["rmse"], 4));
     row("mean absolute error", Figure(e["mae"], 4));
     row("R squared", Figure(e["r2"]));
+    return out + "</table>\n";
+  }
+  if (e.Has("c_index")) {
+    row("events", Count(e["events"]));
+    row("pairs that can be compared", Count(e["pairs"]));
+    row("concordance index", Figure(e["c_index"], 4));
+    return out + "</table>\n";
+  }
+  if (e.Has("balanced_accuracy")) {
+    row("accuracy", Figure(e["accuracy"]));
+    row("balanced accuracy", Figure(e["balanced_accuracy"]));
+    row("log loss", Figure(e["log_loss"]));
+    out +=
+        "</table>\n<table><tr><th>class</th><th class=\"n\">rows</th><th class=\"n\">recall</th><th "
+        "class=\"n\">precision</th></tr>\n";
+    for (const Value& one : e["classes"].AsArray()) {
+      out += fmt::format(R"(<tr><th>{}</th><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td></tr>)"
+                         "\n",
+                         Text(one["class"]), Count(one["rows"]), Figure(one["recall"]), Figure(one["precision"]));
+    }
     return out + "</table>\n";
   }
   row("positives", Count(e["positives"]));
@@ -306,8 +334,8 @@ std::string HtmlReport(const Value& study, const Value& comparison) {
       Date(study["ended_ms"]), Count(study["releases"]), Count(study["total_releases"]), Count(study["attempt"]));
   if (study.Has("model_sha256"))
     out += fmt::format("<tr><th>model SHA-256</th><td><code>{}</code></td></tr>\n", Text(study["model_sha256"]));
-  out += "</table>\n" + HospitalTable(study) + ComparisonTable(comparison) + EvaluationTable(results["evaluation"]) +
-         ReleasedTable(results["released"]);
+  out += "</table>\n" + HospitalTable(study) + ComparisonTable(comparison, MeasureOf(results["evaluation"]).name) +
+         EvaluationTable(results["evaluation"]) + ReleasedTable(results["released"]);
   const std::string charts =
       LearningCurve(results) + RocChart(results["evaluation"]) + CalibrationChart(results["evaluation"]);
   if (!charts.empty()) out += "<div class=\"charts\">\n" + charts + "</div>\n";

@@ -142,9 +142,9 @@ int SimulateCommand(const Context& context, const SimulateOptions& options) {
     context.terminal.Say(DemoTable(*figures));
   } else {
     const double seconds = figures->study["seconds"].AsDouble();
-    context.terminal.Say(fmt::format("{} rounds in {:.2f} s; AUROC over all held-out patients {}",
+    context.terminal.Say(fmt::format("{} rounds in {:.2f} s; over all held-out patients: {}",
                                      figures->study["rounds"].AsInteger(), seconds,
-                                     AurocText(figures->study["results"]["evaluation"])));
+                                     EvaluationText(figures->study["results"]["evaluation"])));
   }
   if (const std::string released = ReleasedTable(figures->study["results"]); !released.empty())
     context.terminal.Say(released);

@@ -101,6 +101,22 @@ std::string AurocText(const Value& evaluation) {
                      evaluation["auroc_high"].AsDouble());
 }
 
+Measure MeasureOf(const Value& evaluation) {
+  if (evaluation.Has("rmse")) return {"rmse", "RMSE", true};
+  if (evaluation.Has("balanced_accuracy")) return {"balanced_accuracy", "balanced accuracy"};
+  if (evaluation.Has("c_index")) return {"c_index", "concordance index"};
+  return {"auroc", "AUROC"};
+}
+
+std::string EvaluationText(const Value& evaluation) {
+  const bool ranks = MeasureOf(evaluation).key == "auroc";
+  std::string out = ranks ? "AUROC " + AurocText(evaluation) : "rows " + Number(evaluation["rows"]);
+  for (const char* name : {"accuracy", "balanced_accuracy", "brier", "log_loss", "rmse", "mae", "r2", "c_index"}) {
+    if (evaluation[name].IsNumber()) out += fmt::format(", {} {:.4f}", name, evaluation[name].AsDouble());
+  }
+  return out;
+}
+
 std::string NoRanking(const Value& evaluation) {
   constexpr double kWide = 0.1;
   if (evaluation["auroc_high"].AsDouble() - evaluation["auroc_low"].AsDouble() < kWide) return "";

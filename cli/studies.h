@@ -23,6 +23,14 @@ Result<Submitted> Submit(const Api& api, const Plan& plan);
 std::string NoRanking(const Value& evaluation);
 // "between 0.81 and 0.82", or why there is no such figure.
 std::string AurocText(const Value& evaluation);
+// The figure by which models of the label's kind are compared.
+struct Measure {
+  std::string key, name;
+  bool falls = false;  // The smaller the better.
+};
+Measure MeasureOf(const Value& evaluation);
+// Every figure of it, in one line.
+std::string EvaluationText(const Value& evaluation);
 // kInvalid when the plan asks for more hospitals than the federation has; `path` is the plan's file.
 Status CheckMembers(const Api& api, const Plan& plan, const std::filesystem::path& path);
 // What the coordinator says of a plan's key, with the file and the line where the key stands.

@@ -64,6 +64,16 @@ std::string DescribeTable(const Value& describe) {
   return out;
 }
 
+std::string ClassTable(const Value& classes) {
+  if (!classes.IsArray()) return "";
+  std::string out = "\n| class | rows | recall | precision |\n|---|---|---|---|\n";
+  for (const Value& one : classes.AsArray()) {
+    out += fmt::format("| {} | {} | {} | {} |\n", Escaped(one["class"].AsString()), Number(one["rows"]),
+                       Number(one["recall"]), Number(one["precision"]));
+  }
+  return out;
+}
+
 std::string EvaluationTable(const Value& evaluation) {
   std::string out = "| figure | pooled over the hospitals' test patients |\n|---|---|\n";
   if (evaluation["withheld"].AsBool()) return "Too few hospitals had enough patients to be evaluated on.\n";
@@ -71,6 +81,13 @@ std::string EvaluationTable(const Value& evaluation) {
     for (const char* name : {"rmse", "mae", "r2", "rows", "hospitals"})
       out += fmt::format("| {} | {} |\n", name, Number(evaluation[name]));
     return out;
+  }
+  for (const std::vector<const char*>& names :
+       {std::vector{"balanced_accuracy", "accuracy", "log_loss", "rows", "hospitals"},
+        std::vector{"c_index", "events", "pairs", "rows", "hospitals"}}) {
+    if (!evaluation.Has(names.front())) continue;
+    for (const char* name : names) out += fmt::format("| {} | {} |\n", name, Number(evaluation[name]));
+    return out + ClassTable(evaluation["classes"]);
   }
   out += evaluation["auroc_low"].IsNumber()
              ? fmt::format("| AUROC | between {} (ties wrong) and {} (ties right) |\n", Number(evaluation["auroc_low"]),
@@ -150,9 +167,10 @@ std::string WhyEnded(const Study& study) {
   if (study.record().reason != Reason::kSingleClass) return "";
   return fmt::format(
       "every labelled patient of the hospitals together is {}: there is nothing to learn and nobody to rank. Compare "
-      "[columns.{}] positive and negative in the schema with the hospitals' tables (each types: consilium-node data "
+      "[columns.{}] {} in the schema with the hospitals' tables (each types: consilium-node data "
       "check), then submit the plan again with [study] run = {}",
-      study.algorithm().Results()["single_class"].AsString(), plan.label, plan.run + 1);
+      study.algorithm().Results()["single_class"].AsString(), plan.label,
+      LabelOf(plan) == LabelKind::kClasses ? "levels" : "positive and negative", plan.run + 1);
 }
 
 std::string Report(const Study& study, const RosterChain& chain) {

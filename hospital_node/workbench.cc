@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "common/algorithms/derive.h"
 #include "common/base/log.h"
@@ -74,6 +75,7 @@ std::vector<std::string> ColumnsOf(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return plan.describe_columns;
   std::vector<std::string> out = plan.features;
   out.push_back(plan.label);
+  if (!plan.time.empty()) out.push_back(plan.time);
   return out;
 }
 
@@ -180,9 +182,40 @@ Value MetricsValue(const Vector& scores, const Vector& labels) {
       .Set("log_loss", share(m.log_loss));
 }
 
+Value ClassMetrics(const ClassCounts& counts, Eigen::Index rows) {
+  const auto classes = static_cast<std::size_t>(std::sqrt(static_cast<double>(counts.confusion.size())));
+  double correct = 0, recalls = 0, met = 0;
+  for (std::size_t c = 0; c < classes; ++c) {
+    const auto row = counts.confusion.begin() + static_cast<std::ptrdiff_t>(c * classes);
+    const auto all = std::accumulate(row, row + static_cast<std::ptrdiff_t>(classes), std::uint64_t{0});
+    const auto right = static_cast<double>(counts.confusion[c * classes + c]);
+    correct += right;
+    if (all == 0) continue;
+    recalls += right / static_cast<double>(all);
+    met += 1;
+  }
+  const auto share = [](double part, double whole) { return whole > 0 ? Number(part / whole) : Value(); };
+  const auto all = static_cast<double>(rows);
+  return Value()
+      .Set("rows", rows)
+      .Set("accuracy", share(correct, all))
+      .Set("balanced_accuracy", share(recalls, met))
+      .Set("log_loss", share(counts.log_loss, all));
+}
+
 Value MetricsOf(const Plan& plan, const Design& test, const std::vector<double>& model) {
-  const Vector predicted = Predict(RoundRecipe(plan, 0, {}), test.x, model).col(0);
-  if (LabelOf(plan) != LabelKind::kNumber) return MetricsValue(predicted, test.y);
+  const Matrix outputs = Predict(RoundRecipe(plan, 0, {}), test.x, model);
+  if (LabelOf(plan) == LabelKind::kClasses) return ClassMetrics(CountClasses(outputs, test.y), test.y.size());
+  const Vector predicted = outputs.col(0);
+  if (LabelOf(plan) == LabelKind::kBinary) return MetricsValue(predicted, test.y);
+  if (LabelOf(plan) == LabelKind::kSurvival) {
+    const PairCounts counts = CountPairs(predicted, test.y, test.times);
+    const double right = static_cast<double>(counts.concordant) + static_cast<double>(counts.tied) / 2;
+    return Value()
+        .Set("rows", test.y.size())
+        .Set("events", counts.events)
+        .Set("c_index", counts.pairs > 0 ? Number(right / static_cast<double>(counts.pairs)) : Value());
+  }
   const Column& label = *plan.schema.Find(plan.label);
   const NumberMetrics m = EvaluateNumbers(predicted, test.y, label.minimum, label.maximum);
   return Value()
@@ -257,6 +290,8 @@ void Extend(const Design& more, Design* all) {
   all->x.bottomRows(more.x.rows()) = more.x;
   all->y.conservativeResize(rows + more.y.size());
   all->y.tail(more.y.size()) = more.y;
+  all->times.conservativeResize(all->times.size() + more.times.size());
+  all->times.tail(more.times.size()) = more.times;
 }
 
 Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preprocessing& preprocessing) {

@@ -23,7 +23,8 @@ class FileWorkbench : public Workbench {
                                                 const Given& given) const override;
   // Training: {"patients", "train_patients", "test_patients", "train_rows", "test_rows", "unlabelled_rows",
   // "local": METRICS, "federated": METRICS}; describe: {"patients", "rows"}. METRICS: {"rows", "positives", "auroc",
-  // "auroc_defined", "accuracy", "brier", "log_loss"}, of a label that is a number {"rows", "rmse", "mae", "r2"}, null
+  // "auroc_defined", "accuracy", "brier", "log_loss"}, of a label that is a number {"rows", "rmse", "mae", "r2"}, of
+  // classes {"rows", "accuracy", "balanced_accuracy", "log_loss"}, of an event {"rows", "events", "c_index"}, null
   // where undefined; METRICS of a model whose training diverged are null. `model` is the safetensors file or the
   // parameter blob. "federated" is null when the preprocessing is not known here (no train query was ever joined).
   [[nodiscard]] Result<Value> OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,

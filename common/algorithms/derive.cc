@@ -159,23 +159,36 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
 Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
                     std::uint32_t hospitals) {
   Value params = ModelParams(round, model, preprocessing);
-  const bool number = LabelOf(plan) == LabelKind::kNumber;
-  params.Set("bins", number ? 0 : kScoreBins).Set("rows", "test");
+  const LabelKind label = LabelOf(plan);
+  params.Set("bins", label == LabelKind::kBinary ? kScoreBins : 0).Set("rows", "test");
   Query query = Start("evaluate", Ring::kU64, std::move(params));
   query.Append("present", 1, Role::kPresent, 1, hospitals);
   query.Append("rows", 1, Role::kCount, kRowCap, hospitals);
-  if (number) {
-    for (const char* block : {"squared_error", "absolute_error", "label", "label_squares"})
-      query.Append(block, 1, Role::kStatistic, kRowCap, hospitals);
-    query.Finish();
-    return query;
+  const auto log_loss = [&] { query.Append("log_loss", 1, Role::kStatistic, kRowCap * kLogLossCap, hospitals); };
+  const std::uint64_t classes = ClassesOf(plan).size();
+  switch (label) {
+    case LabelKind::kNumber:
+      for (const char* block : {"squared_error", "absolute_error", "label", "label_squares"})
+        query.Append(block, 1, Role::kStatistic, kRowCap, hospitals);
+      break;
+    case LabelKind::kClasses:
+      log_loss();
+      query.Append("confusion", classes * classes, Role::kCount, kRowCap, hospitals);
+      break;
+    case LabelKind::kSurvival:
+      query.Append("events", 1, Role::kCount, kRowCap, hospitals);
+      for (const char* block : {"pairs", "concordant", "tied"})
+        query.Append(block, 1, Role::kCount, kPairCap, hospitals);
+      break;
+    case LabelKind::kBinary:
+      query.Append("positives", 1, Role::kCount, kRowCap, hospitals);
+      query.Append("correct", 1, Role::kCount, kRowCap, hospitals);
+      query.Append("brier", 1, Role::kStatistic, kRowCap, hospitals);
+      log_loss();
+      query.Append("hist_positive", kScoreBins, Role::kCount, kRowCap, hospitals);
+      query.Append("hist_negative", kScoreBins, Role::kCount, kRowCap, hospitals);
+      break;
   }
-  query.Append("positives", 1, Role::kCount, kRowCap, hospitals);
-  query.Append("correct", 1, Role::kCount, kRowCap, hospitals);
-  query.Append("brier", 1, Role::kStatistic, kRowCap, hospitals);
-  query.Append("log_loss", 1, Role::kStatistic, kRowCap * kLogLossCap, hospitals);
-  query.Append("hist_positive", kScoreBins, Role::kCount, kRowCap, hospitals);
-  query.Append("hist_negative", kScoreBins, Role::kCount, kRowCap, hospitals);
   query.Finish();
   return query;
 }

@@ -5,7 +5,10 @@
 //   describe  u64   present rows patients; per column NAME/present NAME/count NAME/missing, then
 //                   number: NAME/sum NAME/squares (3) [NAME/hist]   category: NAME/levels   label: NAME/positive
 //   train     u32   delta (d + 1, times the weight) weight [what the strategy adds: strategy.h]
-//   evaluate  u64   present rows positives correct brier log_loss hist_positive hist_negative
+//   evaluate  u64   present rows, then by the label
+//                   yes or no: positives correct brier log_loss hist_positive hist_negative
+//                   classes: log_loss confusion (class by predicted class)   event and time: events pairs concordant
+//                   tied number: squared_error absolute_error label label_squares
 //   evaluate, release = hospital   u64   present brier log_loss hist_positive hist_negative
 //
 // Numbers travel mapped to [-1, 1] by their declared range, on a grid of 2^-30, so that their sums are exact and the
@@ -19,9 +22,10 @@
 
 namespace consilium {
 
-inline constexpr double kRowCap = 1 << 22;         // No data set is read beyond it, so that counts have a bound.
-inline constexpr double kLogLossCap = 28;          // Above RowLogLoss's largest value.
-inline constexpr std::uint64_t kScoreBins = 8192;  // Of the predicted probability.
+inline constexpr double kRowCap = 1 << 22;  // No data set is read beyond it, so that counts have a bound.
+inline constexpr double kPairCap = kRowCap * kRowCap / 2;  // Of rows of one hospital.
+inline constexpr double kLogLossCap = 28;                  // Above RowLogLoss's largest value.
+inline constexpr std::uint64_t kScoreBins = 8192;          // Of the predicted probability.
 // Of the predicted probability where one hospital's own figures are released. What a bin does not show is who of its
 // patients scored higher, so the fewest are right that do not blur the figures: the AUROC's bracket is a share of the
 // pairs of about 1/kOwnBins where scores are spread, 5 / kOwnBins where the outcome is rare and scores crowd in a fifth

@@ -1,5 +1,7 @@
 #include "common/algorithms/early_stopping.h"
 
+#include <algorithm>
+
 #include "common/algorithms/derive.h"
 
 namespace consilium {
@@ -10,8 +12,9 @@ std::uint32_t EarlyStopping::BestRound(const Value& results) {
 
 bool EarlyStopping::Improves(double metric, const Value& state) const {
   if (!state.Has("best")) return true;
-  const bool rises = plan_.early_stopping == "auroc" || plan_.early_stopping == "accuracy";
-  const double gain = rises ? metric - state["best"].AsDouble() : state["best"].AsDouble() - metric;
+  static const std::vector<std::string> kErrors = {"brier", "log_loss", "rmse", "mae"};  // The others rise.
+  const bool falls = std::ranges::find(kErrors, plan_.early_stopping) != kErrors.end();
+  const double gain = falls ? state["best"].AsDouble() - metric : metric - state["best"].AsDouble();
   return gain > plan_.min_delta;
 }
 

@@ -56,6 +56,57 @@ Value NumberEvaluation(const Plan& plan, const Answer& answer, Value entry) {
   return entry;
 }
 
+// Row by row of the confusion: how many rows are of the class, and how many of them are called so.
+Value ClassEvaluation(const Plan& plan, const Answer& answer, Value entry) {
+  const std::size_t classes = ClassesOf(plan).size();
+  const double rows = answer.Value1("rows");
+  const std::vector<double> confusion = answer.Values("confusion");
+  double correct = 0, recalls = 0, met = 0;
+  for (std::size_t c = 0; c < classes; ++c) {
+    const auto row = confusion.begin() + static_cast<std::ptrdiff_t>(c * classes);
+    const double all = std::accumulate(row, row + static_cast<std::ptrdiff_t>(classes), 0.0);
+    const double right = confusion[c * classes + c];
+    correct += right;
+    if (all <= 0) continue;
+    recalls += right / all;
+    met += 1;
+  }
+  entry.Set("rows", Number(rows)).Set("accuracy", ShareOf(correct, rows));
+  return entry.Set("balanced_accuracy", ShareOf(recalls, met))
+      .Set("log_loss", ShareOf(answer.Value1("log_loss"), rows));
+}
+
+// Per class: its rows, the share of them that is called so (recall), and of those called so the share that is right
+// (precision).
+Value PerClass(const Plan& plan, const Answer& answer) {
+  const std::vector<std::string> names = ClassesOf(plan);
+  const std::vector<double> confusion = answer.Values("confusion");
+  Value out{Value::Array{}};
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    double rows = 0, called = 0;
+    for (std::size_t other = 0; other < names.size(); ++other) {
+      rows += confusion[c * names.size() + other];
+      called += confusion[other * names.size() + c];
+    }
+    const double right = confusion[c * names.size() + c];
+    out.Push(Value()
+                 .Set("class", names[c])
+                 .Set("rows", Number(rows))
+                 .Set("recall", ShareOf(right, rows))
+                 .Set("precision", ShareOf(right, called)));
+  }
+  return out;
+}
+
+// Harrell's C: of the pairs of one hospital's patients of whom the first is known to have the event earlier, the share
+// with the higher score; equal scores count one half.
+Value SurvivalEvaluation(const Answer& answer, Value entry) {
+  const double pairs = answer.Value1("pairs");
+  entry.Set("rows", Number(answer.Value1("rows"))).Set("events", Number(answer.Value1("events")));
+  entry.Set("pairs", Number(pairs));
+  return entry.Set("c_index", ShareOf(answer.Value1("concordant") + answer.Value1("tied") / 2, pairs));
+}
+
 }  // namespace
 
 Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) {
@@ -65,6 +116,8 @@ Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) 
   if (present < plan.minimum_hospitals)  // As for columns of a description: nearly one hospital's own figures.
     return entry.Set("rows", Value()).Set("auroc", Value()).Set("withheld", true);
   if (LabelOf(plan) == LabelKind::kNumber) return NumberEvaluation(plan, answer, std::move(entry));
+  if (LabelOf(plan) == LabelKind::kClasses) return ClassEvaluation(plan, answer, std::move(entry));
+  if (LabelOf(plan) == LabelKind::kSurvival) return SurvivalEvaluation(answer, std::move(entry));
   BinaryMetrics metrics;
   AurocFromHistogram(Whole(answer, "hist_positive"), Whole(answer, "hist_negative"), &metrics);
   const auto auroc = [&](double v) { return metrics.auroc_defined ? Number(v) : Value(); };
@@ -77,7 +130,9 @@ Value EvaluationOf(const Plan& plan, std::uint32_t round, const Answer& answer) 
 }
 
 Value WithCurves(const Plan& plan, Value evaluation, const Answer& answer) {
-  if (evaluation["withheld"].AsBool() || LabelOf(plan) != LabelKind::kBinary) return evaluation;
+  if (evaluation["withheld"].AsBool()) return evaluation;
+  if (LabelOf(plan) == LabelKind::kClasses) return evaluation.Set("classes", PerClass(plan, answer));
+  if (LabelOf(plan) != LabelKind::kBinary) return evaluation;
   const auto positive = Whole(answer, "hist_positive"), negative = Whole(answer, "hist_negative");
   return evaluation.Set("roc", RocCurve(positive, negative)).Set("calibration", Calibration(plan, positive, negative));
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "common/algorithms/derive.h"
@@ -237,15 +238,31 @@ class Training : public Algorithm {
     for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), answer)) {
       if (summary.mean) moments[summary.column->name] = {*summary.mean, summary.sd.value_or(0)};
       if (summary.column->name != plan_.label || !summary.shown) continue;
-      state_.results.Set("labels", Value().Set("rows", summary.count).Set("positives", summary.positive));
-      NoteClasses(summary.count, summary.positive);
+      NoteLabels(summary);
     }
     SetPreprocessing(MakePreprocessing(plan_, moments));
   }
 
+  void NoteLabels(const ColumnSummary& summary) {
+    Value labels = Value().Set("rows", summary.count);
+    if (LabelOf(plan_) != LabelKind::kClasses) {
+      state_.results.Set("labels", labels.Set("positives", summary.positive));
+      return NoteClasses(summary.count, summary.positive);
+    }
+    const std::vector<std::string> names = ClassesOf(plan_);
+    Value classes{Value::Array{}};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      classes.Push(Value().Set("class", names[i]).Set("count", summary.levels[i]));
+      if (summary.count > 0 && summary.levels[i] == summary.count) state_.results.Set("single_class", names[i]);
+    }
+    state_.results.Set("labels", labels.Set("classes", std::move(classes)));
+  }
+
+  // Where the label is an event that happened to everybody, there is something to learn: when.
   void NoteClasses(std::int64_t rows, std::int64_t positives) {
     if (rows > 0 && positives == 0) state_.results.Set("single_class", "negative");
-    if (rows > 0 && positives == rows) state_.results.Set("single_class", "positive");
+    if (rows > 0 && positives == rows && LabelOf(plan_) == LabelKind::kBinary)
+      state_.results.Set("single_class", "positive");
   }
 
   void AbsorbRound(std::uint32_t round, const Answer& answer) {
@@ -278,7 +295,9 @@ class Training : public Algorithm {
       NoteClasses(entry["rows"].AsInteger(), entry["positives"].AsInteger());
     stopping_.Absorb(whole, &state_.results, &state_.vectors);
     state_.results.Set("evaluation", std::move(whole));
-    if (entry["log_loss"].AsDouble() > kExplodedLoss) Diverged(round, "loss");
+    // A coin of k sides has log k, which is below the number of k's bits.
+    const auto bits = static_cast<int>(std::bit_width(ClassesOf(plan_).size()));
+    if (entry["log_loss"].AsDouble() > kExplodedLoss + std::max(0, bits - 2)) Diverged(round, "loss");
   }
 
   void Diverged(std::uint32_t round, const char* why) {

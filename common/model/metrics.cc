@@ -1,4 +1,4 @@
-// Metrics of a binary classifier.
+// Metrics.
 #include "common/model/metrics.h"
 
 #include <algorithm>
@@ -31,6 +31,26 @@ class PairCounter {
 
  private:
   double right_ = 0, tied_ = 0, positives_ = 0, negatives_ = 0;
+};
+
+// Counts of ranks seen so far, and of those below one (a binary indexed tree).
+class RankCounts {
+ public:
+  explicit RankCounts(std::size_t ranks) : tree_(ranks + 1) {}
+  void Add(std::size_t rank) {
+    for (std::size_t i = rank + 1; i < tree_.size(); i += i & (~i + 1)) ++tree_[i];
+    ++all_;
+  }
+  [[nodiscard]] std::uint64_t Below(std::size_t rank) const {
+    std::uint64_t out = 0;
+    for (std::size_t i = rank; i > 0; i -= i & (~i + 1)) out += tree_[i];
+    return out;
+  }
+  [[nodiscard]] std::uint64_t all() const { return all_; }
+
+ private:
+  std::vector<std::uint64_t> tree_;
+  std::uint64_t all_ = 0;
 };
 
 }  // namespace
@@ -100,6 +120,57 @@ NumberMetrics EvaluateNumbers(const Vector& predictions, const Vector& labels, d
   out.rmse = std::sqrt(squares / rows);
   out.r2_defined = around > 0;
   if (out.r2_defined) out.r2 = 1 - squares / around;
+  return out;
+}
+
+ClassCounts CountClasses(const Matrix& probabilities, const Vector& labels) {
+  CHECK(probabilities.rows() == labels.size());
+  const auto classes = static_cast<std::size_t>(probabilities.cols());
+  ClassCounts out;
+  out.confusion.assign(classes * classes, 0);
+  for (Eigen::Index i = 0; i < labels.size(); ++i) {
+    Eigen::Index predicted = 0;
+    probabilities.row(i).maxCoeff(&predicted);
+    const auto label = static_cast<Eigen::Index>(labels[i]);
+    ++out.confusion[static_cast<std::size_t>(label) * classes + static_cast<std::size_t>(predicted)];
+    out.log_loss += RowLogLoss(probabilities(i, label), true);
+  }
+  return out;
+}
+
+PairCounts CountPairs(const Vector& scores, const Vector& events, const Vector& times) {
+  CHECK(scores.size() == events.size() && scores.size() == times.size());
+  const auto rows = static_cast<std::size_t>(scores.size());
+  std::vector<double> ranked(scores.begin(), scores.end());
+  std::ranges::sort(ranked);
+  const auto rank = [&](Eigen::Index row) {
+    return static_cast<std::size_t>(std::ranges::lower_bound(ranked, scores[row]) - ranked.begin());
+  };
+  std::vector<Eigen::Index> order(rows);
+  std::iota(order.begin(), order.end(), Eigen::Index{0});
+  // From the latest time on; of one time those without the event first, whom the others are compared with.
+  std::ranges::sort(order, [&](Eigen::Index a, Eigen::Index b) {
+    return times[a] != times[b] ? times[a] > times[b] : events[a] < events[b];
+  });
+  PairCounts out;
+  RankCounts later(rows);
+  for (std::size_t first = 0; first < rows;) {
+    std::size_t end = first;
+    const auto same = [&](std::size_t i) {
+      return times[order[i]] == times[order[first]] && events[order[i]] == events[order[first]];
+    };
+    while (end < rows && same(end)) ++end;
+    for (std::size_t i = first; events[order[first]] > 0.5 && i < end; ++i) {
+      const std::size_t own = rank(order[i]);
+      const std::uint64_t below = later.Below(own);
+      const std::size_t next = static_cast<std::size_t>(std::ranges::upper_bound(ranked, ranked[own]) - ranked.begin());
+      ++out.events;
+      out.pairs += later.all();
+      out.concordant += below;
+      out.tied += later.Below(next) - below;
+    }
+    for (; first < end; ++first) later.Add(rank(order[first]));
+  }
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Metrics of a binary classifier, from scores or from score histograms.
+// Metrics of models' predictions: of a yes or no (from scores or from score histograms), a number, a class, a time.
 #pragma once
 
 #include <vector>
@@ -31,5 +31,21 @@ struct NumberMetrics {
   bool r2_defined = false;  // False when all labels are alike.
 };
 NumberMetrics EvaluateNumbers(const Vector& predictions, const Vector& labels, double minimum, double maximum);
+
+// Of classes: probabilities [rows, classes], labels the class's number. The class of the highest probability is
+// predicted, the first one of equals.
+struct ClassCounts {
+  std::vector<std::uint64_t> confusion;  // [class, predicted class]
+  double log_loss = 0;                   // The sum over the rows.
+};
+ClassCounts CountClasses(const Matrix& probabilities, const Vector& labels);
+
+// Of an event and its time: pairs of rows of whom the first is known to have the event earlier (Harrell et al. 1982).
+// At the same time a row without the event outlives one with it; of two events neither is the earlier one.
+struct PairCounts {
+  std::uint64_t events = 0, pairs = 0;
+  std::uint64_t concordant = 0, tied = 0;  // The first has the higher score; both have the same.
+};
+PairCounts CountPairs(const Vector& scores, const Vector& events, const Vector& times);
 
 }  // namespace consilium

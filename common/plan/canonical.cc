@@ -40,6 +40,7 @@ Value StudyOf(const Plan& plan) {
 Value DataOf(const Plan& plan) {
   Value data = Value().Set("dataset", plan.dataset).Set("schema", ToValue(plan.schema));
   if (plan.task == Plan::Task::kDescribe) return data;
+  if (!plan.time.empty()) data.Set("time", plan.time);
   return data.Set("label", plan.label)
       .Set("features", ListOf(plan.features))
       .Set("split", plan.use_split_column ? "column" : "fraction")
@@ -129,19 +130,34 @@ bool CanEndAfter(const Plan& plan, std::uint32_t rounds) {
 }
 
 LabelKind LabelOf(const Plan& plan) {
+  if (!plan.time.empty()) return LabelKind::kSurvival;
   const Column* label = plan.schema.Find(plan.label);
-  return label != nullptr && label->type == Column::Type::kNumber ? LabelKind::kNumber : LabelKind::kBinary;
+  if (label != nullptr && label->type == Column::Type::kNumber) return LabelKind::kNumber;
+  return label != nullptr && label->type == Column::Type::kCategory ? LabelKind::kClasses : LabelKind::kBinary;
+}
+
+std::vector<std::string> ClassesOf(const Plan& plan) {
+  return LabelOf(plan) == LabelKind::kClasses ? plan.schema.Find(plan.label)->levels : std::vector<std::string>();
 }
 
 std::vector<std::string> MetricsFor(LabelKind label) {
-  if (label == LabelKind::kNumber) return {"rmse", "mae", "r2"};
+  switch (label) {
+    case LabelKind::kNumber:
+      return {"rmse", "mae", "r2"};
+    case LabelKind::kClasses:
+      return {"accuracy", "balanced_accuracy", "log_loss"};
+    case LabelKind::kSurvival:
+      return {"c_index"};
+    case LabelKind::kBinary:
+      break;
+  }
   return {"auroc", "accuracy", "brier", "log_loss"};
 }
 
 ModelSpec ModelOf(const Plan& plan) {
   return {.kind = plan.model.kind,
           .inputs = static_cast<std::uint32_t>(DesignColumns(plan).size()),
-          .outputs = 1,
+          .outputs = std::max(1U, static_cast<std::uint32_t>(ClassesOf(plan).size())),
           .hidden = plan.model.hidden,
           .activation = plan.model.activation,
           .dropout = plan.model.dropout,

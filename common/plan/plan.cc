@@ -12,7 +12,8 @@
 namespace consilium {
 namespace {
 
-constexpr std::size_t kMaxPlanBytes = 1 << 20, kMaxFeatures = 1024, kMaxDescribed = 512, kMaxDesignColumns = 1 << 16;
+constexpr std::size_t kMaxPlanBytes = 1 << 20, kMaxClasses = 256, kMaxFeatures = 1024, kMaxDescribed = 512,
+                      kMaxDesignColumns = 1 << 16;
 constexpr std::uint32_t kMaxRounds = 100'000, kMaxAttempts = 10'000'000;
 
 std::uint32_t Small(Reader& r, const std::string& key, std::uint32_t least, std::uint32_t most,
@@ -135,6 +136,36 @@ class PlanReader {
     if (name == plan_.schema.split_column) r.Refuse(key, fmt::format("'{}' is the split column", name));
   }
 
+  void CheckLabel(Reader& r) {
+    const Column* label = Declared(r, "label", plan_.label);
+    if (label == nullptr) return;
+    RefuseSpecial(r, "label", plan_.label);
+    if (label->type == Column::Type::kText) {
+      r.Refuse("label",
+               fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative, with type = "
+                           "\"category\" to predict one of its levels, or with type = \"number\" to predict a number",
+                           plan_.label));
+    }
+    if (label->type == Column::Type::kCategory && (label->levels.size() < 2 || label->levels.size() > kMaxClasses)) {
+      r.Refuse("label",
+               fmt::format("'{}' has {} levels; a label has 2 to {}", plan_.label, label->levels.size(), kMaxClasses));
+    }
+  }
+
+  // With a time the label is the event: positive where it happened, negative where nothing more is known.
+  void CheckTime(Reader& r) {
+    const Column* time = Declared(r, "time", plan_.time);
+    if (time == nullptr || !r.ok()) return;
+    RefuseSpecial(r, "time", plan_.time);
+    if (time->type != Column::Type::kNumber)
+      r.Refuse("time", fmt::format("'{}' is no number; declare it with type = \"number\"", plan_.time));
+    if (plan_.schema.Find(plan_.label)->type != Column::Type::kLabel)
+      r.Refuse("time",
+               fmt::format("stands beside a label that is no event; declare '{}' with type = \"label\", positive where "
+                           "the event happened, or take time out",
+                           plan_.label));
+  }
+
   void CheckFeatures(Reader& r) {
     std::set<std::string> seen;
     if (plan_.features.empty()) r.Refuse("features", "must name at least one column");
@@ -144,6 +175,8 @@ class PlanReader {
       const Column* column = Declared(r, "features", name);
       if (name == plan_.label)
         r.Refuse("features", fmt::format("'{}' is the label; a model that reads the answer learns nothing", name));
+      if (!plan_.time.empty() && name == plan_.time)
+        r.Refuse("features", fmt::format("'{}' is the time of the event; a model that reads it learns nothing", name));
       RefuseSpecial(r, "features", name);
       if (column != nullptr && column->type != Column::Type::kNumber && column->type != Column::Type::kCategory) {
         r.Refuse("features", fmt::format("'{}' is neither a number nor a category", name));
@@ -160,16 +193,12 @@ class PlanReader {
     plan_.dataset = Plain(r, "dataset", 64);
     TRY(ReadSchema(r));
     plan_.label = r.String("label");
+    plan_.time = r.String("time", "");
     plan_.features = r.Strings("features");
     plan_.use_split_column = r.Choice("split", {"fraction", "column"}, "fraction") == "column";
     if (r.ok()) {
-      const Column* label = Declared(r, "label", plan_.label);
-      if (label != nullptr && label->type != Column::Type::kLabel && label->type != Column::Type::kNumber) {
-        r.Refuse("label",
-                 fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative, or with "
-                             "type = \"number\" to predict a number",
-                             plan_.label));
-      }
+      CheckLabel(r);
+      if (!plan_.time.empty()) CheckTime(r);
       CheckFeatures(r);
     }
     if (plan_.use_split_column) {
@@ -186,7 +215,7 @@ class PlanReader {
     Reader data = Section("data");
     plan_.dataset = Plain(data, "dataset", 64);
     TRY(ReadSchema(data));
-    for (const char* key : {"label", "features", "split", "test_fraction"}) {
+    for (const char* key : {"label", "time", "features", "split", "test_fraction"}) {
       data.Take(key);
       if (data.Has(key)) data.Refuse(key, "has no meaning beside [describe]; its columns stand in [describe] columns");
     }
@@ -278,7 +307,8 @@ class PlanReader {
     if (plan_.local_epochs == 0 && plan_.local_steps == 0)
       r.Refuse("local_epochs", "is 0 and so is local_steps; one of them must be at least 1");
     plan_.batch_size = Small(r, "batch_size", 1, 1'000'000, plan_.batch_size);
-    ReadLearningKeys(r, plan_.model, LabelOf(plan_), 2, plan_.rounds, &plan_.learning);
+    const auto classes = static_cast<std::uint32_t>(ClassesOf(plan_).size());
+    ReadLearningKeys(r, plan_.model, LabelOf(plan_), std::max(2U, classes), plan_.rounds, &plan_.learning);
     if (KeepsMemory(plan_) && plan_.learning.optimizer.kind != OptimizerSpec::Kind::kSgd) {
       r.Refuse("optimizer", fmt::format("\"{}\" does not go with algorithm = \"{}\", whose corrections are of plain "
                                         "gradient steps; write \"sgd\"",

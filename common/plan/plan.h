@@ -33,8 +33,9 @@ struct Plan {
 
   // [data]
   std::string dataset;
-  Schema schema;                      // `schema = "FILE"` beside the plan is read and written out here.
-  std::string label;                  // Train only.
+  Schema schema;      // `schema = "FILE"` beside the plan is read and written out here.
+  std::string label;  // Train only.
+  std::string time;   // Survival: the column of times until the label's event, or until nothing more is known; else "".
   std::vector<std::string> features;  // Columns used; describe: [describe] columns.
   double test_fraction = 0.25;  // By keyed hash of the patient id; 0 when the schema has a split column that is used.
   bool use_split_column = false;
@@ -120,6 +121,7 @@ bool CanEndAfter(const Plan& plan, std::uint32_t rounds);
 
 // What the label's values are, and which metrics its predictions have.
 LabelKind LabelOf(const Plan& plan);
+std::vector<std::string> ClassesOf(const Plan& plan);  // Of kClasses, in order; else none.
 std::vector<std::string> MetricsFor(LabelKind label);
 // The model that the plan trains: its layout is that of every parameter blob of the study.
 ModelSpec ModelOf(const Plan& plan);

@@ -13,11 +13,10 @@ namespace {
 template <class Kind>
 using Names = std::vector<std::pair<Kind, std::string>>;
 
-const Names<ModelSpec::Kind> kModels = {{ModelSpec::Kind::kLinear, "linear"},
-                                        {ModelSpec::Kind::kLogistic, "logistic"},
-                                        {ModelSpec::Kind::kSoftmax, "softmax"},
-                                        {ModelSpec::Kind::kPoisson, "poisson"},
-                                        {ModelSpec::Kind::kMlp, "mlp"}};
+const Names<ModelSpec::Kind> kModels = {
+    {ModelSpec::Kind::kLinear, "linear"},   {ModelSpec::Kind::kLogistic, "logistic"},
+    {ModelSpec::Kind::kSoftmax, "softmax"}, {ModelSpec::Kind::kPoisson, "poisson"},
+    {ModelSpec::Kind::kCox, "cox"},         {ModelSpec::Kind::kMlp, "mlp"}};
 const Names<Activation> kActivations = {{Activation::kRelu, "relu"},
                                         {Activation::kTanh, "tanh"},
                                         {Activation::kSigmoid, "sigmoid"},
@@ -33,11 +32,10 @@ const Names<OptimizerSpec::Kind> kOptimizers = {
     {OptimizerSpec::Kind::kNesterov, "nesterov"}, {OptimizerSpec::Kind::kAdam, "adam"},
     {OptimizerSpec::Kind::kAdamW, "adamw"},       {OptimizerSpec::Kind::kRmsProp, "rmsprop"},
     {OptimizerSpec::Kind::kAdagrad, "adagrad"}};
-const Names<LossSpec::Kind> kLosses = {{LossSpec::Kind::kBce, "bce"},
-                                       {LossSpec::Kind::kCrossEntropy, "cross_entropy"},
-                                       {LossSpec::Kind::kSquared, "squared"},
-                                       {LossSpec::Kind::kHuber, "huber"},
-                                       {LossSpec::Kind::kPoisson, "poisson"}};
+const Names<LossSpec::Kind> kLosses = {
+    {LossSpec::Kind::kBce, "bce"},         {LossSpec::Kind::kCrossEntropy, "cross_entropy"},
+    {LossSpec::Kind::kSquared, "squared"}, {LossSpec::Kind::kHuber, "huber"},
+    {LossSpec::Kind::kPoisson, "poisson"}, {LossSpec::Kind::kCox, "cox"}};
 const Names<Schedule::Kind> kSchedules = {
     {Schedule::Kind::kConstant, "constant"}, {Schedule::Kind::kStep, "step"}, {Schedule::Kind::kCosine, "cosine"}};
 const Names<Precision> kPrecisions = {{Precision::kFloat, "float"}, {Precision::kDouble, "double"}};
@@ -101,6 +99,8 @@ const char* LabelWords(LabelKind label) {
       return "yes or no";
     case LabelKind::kClasses:
       return "one of several classes";
+    case LabelKind::kSurvival:
+      return "an event and its time";
     case LabelKind::kNumber:
       break;
   }
@@ -116,8 +116,24 @@ bool Predicts(ModelSpec::Kind kind, LabelKind label) {
     case ModelSpec::Kind::kLinear:
     case ModelSpec::Kind::kPoisson:
       return label == LabelKind::kNumber;
+    case ModelSpec::Kind::kCox:
+      return label == LabelKind::kSurvival;
     default:
       return true;
+  }
+}
+
+// The model of one dense layer for such a label; the one that a plan need not name.
+ModelSpec::Kind UsualModel(LabelKind label) {
+  switch (label) {
+    case LabelKind::kClasses:
+      return ModelSpec::Kind::kSoftmax;
+    case LabelKind::kNumber:
+      return ModelSpec::Kind::kLinear;
+    case LabelKind::kSurvival:
+      return ModelSpec::Kind::kCox;
+    default:
+      return ModelSpec::Kind::kLogistic;
   }
 }
 
@@ -125,6 +141,7 @@ std::vector<LossSpec::Kind> LossesFor(ModelSpec::Kind kind, LabelKind label) {
   if (kind == ModelSpec::Kind::kPoisson) return {LossSpec::Kind::kPoisson};
   if (label == LabelKind::kBinary) return {LossSpec::Kind::kBce};
   if (label == LabelKind::kClasses) return {LossSpec::Kind::kCrossEntropy};
+  if (label == LabelKind::kSurvival) return {LossSpec::Kind::kCox};
   if (kind == ModelSpec::Kind::kLinear) return {LossSpec::Kind::kSquared, LossSpec::Kind::kHuber};
   return {LossSpec::Kind::kSquared, LossSpec::Kind::kHuber, LossSpec::Kind::kPoisson};
 }
@@ -133,7 +150,7 @@ void ReadLoss(Reader& r, ModelSpec::Kind kind, LabelKind label, std::uint32_t cl
   Names<LossSpec::Kind> names;
   for (const LossSpec::Kind loss : LossesFor(kind, label)) names.emplace_back(loss, NameOf(loss));
   out->kind = Choose(r, "loss", names, names.front().first);
-  const bool weighted = label != LabelKind::kNumber;
+  const bool weighted = label == LabelKind::kBinary || label == LabelKind::kClasses;
   if (weighted) {
     out->class_weights = NumberList(r, "class_weights");
     const bool fits = std::ranges::all_of(out->class_weights, [](double w) { return w >= 0 && w <= 1e6; });
@@ -142,7 +159,8 @@ void ReadLoss(Reader& r, ModelSpec::Kind kind, LabelKind label, std::uint32_t cl
                fmt::format("must be {} numbers from 0 to 1000000, {}", classes,
                            classes == 2 && label == LabelKind::kBinary ? "negative first" : "in the classes' order"));
   } else {
-    RefuseKeys(r, {"class_weights"}, "has no meaning where the label is a number; take it out");
+    RefuseKeys(r, {"class_weights"},
+               fmt::format("has no meaning where the label is {}; take it out", LabelWords(label)));
   }
   if (out->kind == LossSpec::Kind::kCrossEntropy) {
     out->label_smoothing = r.Number("label_smoothing", 0, 0.99, 0);
@@ -218,14 +236,11 @@ std::string NameOf(OptimizerSpec::Kind kind) { return NameIn(kOptimizers, kind);
 std::string NameOf(LossSpec::Kind kind) { return NameIn(kLosses, kind); }
 
 void ReadModelKeys(Reader& r, LabelKind label, ModelKeys* out) {
-  out->kind = Choose(r, "kind", kModels, ModelSpec::Kind::kLogistic);
+  out->kind = Choose(r, "kind", kModels, UsualModel(label));
   const bool mlp = out->kind == ModelSpec::Kind::kMlp;
   if (!Predicts(out->kind, label)) {
     r.Refuse("kind", fmt::format("\"{}\" does not predict a label that is {}; write \"{}\" or \"mlp\"",
-                                 NameOf(out->kind), LabelWords(label),
-                                 label == LabelKind::kBinary    ? "logistic"
-                                 : label == LabelKind::kClasses ? "softmax"
-                                                                : "linear"));
+                                 NameOf(out->kind), LabelWords(label), NameOf(UsualModel(label))));
   }
   out->initialisation = Choose(r, "init", kInitialisations, mlp ? Initialisation::kDefault : Initialisation::kZeros);
   if (!mlp) {
@@ -304,6 +319,8 @@ std::string InWords(const ModelKeys& keys, std::uint64_t inputs, std::uint32_t o
       return fmt::format("softmax regression with {} classes", outputs);
     case ModelSpec::Kind::kPoisson:
       return "Poisson regression";
+    case ModelSpec::Kind::kCox:
+      return "Cox regression";
     default:
       return fmt::format("a neural network of {}-{}-{} units", inputs, fmt::join(keys.hidden, "-"), outputs);
   }

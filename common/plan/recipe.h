@@ -12,7 +12,7 @@
 namespace consilium {
 
 // The values that the label can have decide which models can predict it.
-enum class LabelKind : std::uint8_t { kBinary, kClasses, kNumber };
+enum class LabelKind : std::uint8_t { kBinary, kClasses, kNumber, kSurvival };  // The last: an event and its time.
 
 // [model]. Inputs and outputs follow from the features and the label.
 struct ModelKeys {

@@ -87,6 +87,7 @@ std::string Columns(const Plan& plan) {
   const bool describe = plan.task == Plan::Task::kDescribe;
   std::string out = describe ? "COLUMNS that are summarised\n" : "COLUMNS that are read\n";
   if (!describe) out += ColumnLine(plan, plan.label);
+  if (!plan.time.empty()) out += ColumnLine(plan, plan.time);
   for (const std::string& name : describe ? plan.describe_columns : plan.features) out += ColumnLine(plan, name);
   out += "  No other column is used";
   std::vector<std::string> inside;
@@ -113,6 +114,20 @@ std::string Training(const Plan& plan) {
         "    The memory is erased when the study ends here; a hospital that lost it takes no further part in "
         "training.\n";
   return out;
+}
+
+const char* EvaluatedAs(const Plan& plan) {
+  switch (LabelOf(plan)) {
+    case LabelKind::kNumber:
+      return "sums of its errors";
+    case LabelKind::kClasses:
+      return "counts of patients by class and predicted class";
+    case LabelKind::kSurvival:
+      return "counts of pairs of patients in the right order";
+    case LabelKind::kBinary:
+      break;
+  }
+  return "counts and histograms of its scores";
 }
 
 std::string EarlyStopping(const Plan& plan) {
@@ -142,9 +157,8 @@ std::string WhatLeaves(const Plan& plan) {
           "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to "
           "one scale;\n    and the count of each label, since nothing can be learnt where all are alike.\n";
     out += Training(plan);
-    out += fmt::format(
-        "  * {}: how good the model is on patients held back ({}), as counts and histograms of its scores.\n",
-        Many(evaluations, "sum"), Joined(plan.metrics));
+    out += fmt::format("  * {}: how good the model is on patients held back ({}), as {}.\n", Many(evaluations, "sum"),
+                       Joined(plan.metrics), EvaluatedAs(plan));
     out +=
         plan.use_split_column
             ? fmt::format("    Held back are the patients that column '{}' marks as test.\n", plan.schema.split_column)

@@ -13,7 +13,8 @@ namespace {
 // The model's predictions of the test rows; none when their patients are fewer than the plan's minimum.
 struct Scored {
   bool shown = false;
-  Vector predicted, labels;
+  Matrix predicted;  // [rows, outputs]
+  Vector labels, times;
 };
 
 Result<Scored> Score(const Plan& plan, const Table& table, const ModelRequest& request, const Given& given) {
@@ -23,8 +24,9 @@ Result<Scored> Score(const Plan& plan, const Table& table, const ModelRequest& r
   out.shown = PatientsIn(table, rows.test) >= plan.minimum_patients;
   if (!out.shown) return out;
   Design design = BuildDesign(plan, table, rows.test, LocalPreprocessing(plan, table, rows, request));
-  out.predicted = Predict(RoundRecipe(plan, request.round, request.model), design.x, model).col(0);
+  out.predicted = Predict(RoundRecipe(plan, request.round, request.model), design.x, model);
   out.labels = std::move(design.y);
+  out.times = std::move(design.times);
   return out;
 }
 
@@ -45,7 +47,7 @@ Binary BinaryOf(const Scored& scored, std::uint64_t bins) {
   out.positive.assign(bins, 0.0);
   out.negative.assign(bins, 0.0);
   for (Eigen::Index i = 0; i < scored.labels.size(); ++i) {
-    const double score = scored.predicted[i];
+    const double score = scored.predicted(i, 0);
     const bool is_positive = scored.labels[i] > 0.5;
     const double miss = score - scored.labels[i];
     (is_positive ? out.positive : out.negative)[BinOf(score, bins)] += 1;
@@ -64,7 +66,7 @@ void AppendNumber(const Column& label, const Scored& scored, std::vector<std::ve
   CompensatedSum squares, sizes, sum, sum_of_squares;
   for (Eigen::Index i = 0; i < scored.labels.size(); ++i) {
     const double miss =
-        (std::clamp(scored.predicted[i], label.minimum, label.maximum) - scored.labels[i]) / (2 * range.half);
+        (std::clamp(scored.predicted(i, 0), label.minimum, label.maximum) - scored.labels[i]) / (2 * range.half);
     const double u = (scored.labels[i] - range.middle) / range.half;
     squares.Add(miss * miss);
     sizes.Add(std::abs(miss));
@@ -74,6 +76,33 @@ void AppendNumber(const Column& label, const Scored& scored, std::vector<std::ve
   out->insert(out->end(), {{squares.value()}, {sizes.value()}, {sum.value()}, {sum_of_squares.value()}});
 }
 
+// log_loss, confusion
+void AppendClasses(std::size_t classes, const Scored& scored, std::vector<std::vector<double>>* out) {
+  ClassCounts counts;
+  counts.confusion.assign(classes * classes, 0);
+  if (scored.shown) counts = CountClasses(scored.predicted, scored.labels);
+  out->push_back({counts.log_loss});
+  out->emplace_back(counts.confusion.begin(), counts.confusion.end());
+}
+
+// events, pairs, concordant, tied; a higher output is an earlier event.
+void AppendPairs(const Scored& scored, std::vector<std::vector<double>>* out) {
+  const PairCounts counts =
+      scored.shown ? CountPairs(scored.predicted.col(0), scored.labels, scored.times) : PairCounts();
+  for (const std::uint64_t count : {counts.events, counts.pairs, counts.concordant, counts.tied})
+    out->push_back({static_cast<double>(count)});
+}
+
+void AppendBinary(const Scored& scored, std::vector<std::vector<double>>* out) {
+  Binary figures = BinaryOf(scored, kScoreBins);
+  out->insert(out->end(), {{figures.positives},
+                           {figures.correct},
+                           {figures.brier.value()},
+                           {figures.log_loss.value()},
+                           std::move(figures.positive),
+                           std::move(figures.negative)});
+}
+
 }  // namespace
 
 Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, const Query& query, const Given& given) {
@@ -81,17 +110,20 @@ Result<RawContribution> ComputeEvaluate(const Plan& plan, const Table& table, co
   const Scored scored = TRY(Score(plan, table, request, given));
   RawContribution out;
   out.blocks = {{scored.shown ? 1.0 : 0.0}, {static_cast<double>(scored.labels.size())}};
-  if (LabelOf(plan) == LabelKind::kNumber) {
-    AppendNumber(*plan.schema.Find(plan.label), scored, &out.blocks);
-    return out;
+  switch (LabelOf(plan)) {
+    case LabelKind::kNumber:
+      AppendNumber(*plan.schema.Find(plan.label), scored, &out.blocks);
+      break;
+    case LabelKind::kClasses:
+      AppendClasses(ClassesOf(plan).size(), scored, &out.blocks);
+      break;
+    case LabelKind::kSurvival:
+      AppendPairs(scored, &out.blocks);
+      break;
+    case LabelKind::kBinary:
+      AppendBinary(scored, &out.blocks);
+      break;
   }
-  Binary figures = BinaryOf(scored, kScoreBins);
-  out.blocks.insert(out.blocks.end(), {{figures.positives},
-                                       {figures.correct},
-                                       {figures.brier.value()},
-                                       {figures.log_loss.value()},
-                                       std::move(figures.positive),
-                                       std::move(figures.negative)});
   return out;
 }
 

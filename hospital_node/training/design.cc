@@ -40,13 +40,24 @@ std::optional<Moments> OwnMoments(const Series& series, const std::vector<std::s
 
 }  // namespace
 
+std::vector<double> Design::Targets() const {
+  std::vector<double> out;
+  out.reserve(static_cast<std::size_t>(y.size() + times.size()));
+  for (Index i = 0; i < y.size(); ++i) {
+    out.push_back(y[i]);
+    if (times.size() > 0) out.push_back(times[i]);
+  }
+  return out;
+}
+
 Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::size_t>& rows,
                    const Preprocessing& preprocessing) {
   const std::vector<DesignSource> sources = DesignSources(plan);
   CHECK(preprocessing.impute.size() == sources.size() && preprocessing.mean.size() == sources.size() &&
         preprocessing.sd.size() == sources.size());
   Design out{Matrix(static_cast<Index>(rows.size()), static_cast<Index>(sources.size())),
-             Vector(static_cast<Index>(rows.size()))};
+             Vector(static_cast<Index>(rows.size())),
+             {}};
   for (std::size_t j = 0; j < sources.size(); ++j) {
     const Series& series = Existing(table, sources[j].column->name);
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -55,7 +66,13 @@ Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::
     }
   }
   const Series& label = Existing(table, plan.label);
-  for (std::size_t i = 0; i < rows.size(); ++i) out.y[static_cast<Index>(i)] = label.numbers[rows[i]];
+  const bool classes = !label.levels.empty();
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    out.y[static_cast<Index>(i)] = classes ? label.levels[rows[i]] : label.numbers[rows[i]];
+  if (plan.time.empty()) return out;
+  const Series& time = Existing(table, plan.time);
+  out.times = Vector(static_cast<Index>(rows.size()));
+  for (std::size_t i = 0; i < rows.size(); ++i) out.times[static_cast<Index>(i)] = time.numbers[rows[i]];
   return out;
 }
 

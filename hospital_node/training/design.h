@@ -1,7 +1,7 @@
 // From a table's rows to the matrix that a model sees, as the plan's preprocessing says.
 #pragma once
 
-#include <span>
+#include <vector>
 
 #include "common/algorithms/derive.h"
 #include "common/model/matrix.h"
@@ -10,9 +10,11 @@
 namespace consilium::node {
 
 struct Design {
-  Matrix x;  // rows x DesignColumns(plan)
-  Vector y;  // The label.
-  [[nodiscard]] std::span<const double> Targets() const { return {y.data(), static_cast<std::size_t>(y.size())}; }
+  Matrix x;      // rows x DesignColumns(plan)
+  Vector y;      // The label: 0 or 1, a number, or a class's number.
+  Vector times;  // Of the label's event, where the plan names them; else empty.
+  // As the loss takes them: row by row the label, and the time where there are times.
+  [[nodiscard]] std::vector<double> Targets() const;
 };
 
 // With standardize = "site" the preprocessing has no mean and sd: SiteScaled fills them in from the training rows.

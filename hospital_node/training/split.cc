@@ -36,10 +36,14 @@ Result<Rows> SplitRows(const Plan& plan, const Table& table) {
   if (plan.use_split_column && table.declared_side.size() != table.patients()) {
     return Fail(Code::kInvalid, "the plan splits by a column, but the data set's schema has no [split]; add it");
   }
+  const Series* time = plan.time.empty() ? nullptr : table.Find(plan.time);
+  if (!plan.time.empty() && time == nullptr)
+    return Fail(Code::kInvalid,
+                fmt::format("the data set has no column \"{}\" of times; add it to its schema", plan.time));
   const std::vector<Side> sides = SideOfPatients(plan, table);
   Rows out;
   for (std::size_t row = 0; row < table.rows(); ++row) {
-    if (label->MissingAt(row)) {
+    if (label->MissingAt(row) || (time != nullptr && time->MissingAt(row))) {
       ++out.unlabelled;
     } else {
       (sides[table.patient[row]] == Side::kTest ? out.test : out.train).push_back(row);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "common/algorithms/derive.h"
+#include "common/algorithms/early_stopping.h"
 #include "common/algorithms/server_step.h"
 #include "common/model/parameters.h"
 #include "common/plan/strategy.h"
@@ -284,6 +285,43 @@ TEST(EarlyStopping, StopsAfterPatienceAndKeepsTheBestModel) {
   EXPECT_EQ(algorithm->Results()["rounds"].AsArray().size(), 4U);
 }
 
+// Hospitals' own figures are asked for once, of the model that the training ended with.
+TEST(EarlyStopping, OwnFiguresAreOfTheFinalModelAndAskedForOnce) {
+  const Plan plan = [] {
+    Plan longer = StoppingPlan();
+    longer.rounds = 9;
+    longer.maximum_attempts = 60;
+    longer.per_hospital = "released";
+    return *ParsePlan(Canonical(longer));
+  }();
+  auto algorithm = *MakeAlgorithm(plan);
+  for (const double loss : {1.0, 0.5, 0.75, 0.625}) {
+    Take(algorithm.get(), Round({1, 0, 0, 0, 0}, 0.5), Round({1, 0, 0, 0, 0}, 0.5));
+    const Query query = algorithm->Next(2)->query;
+    EXPECT_EQ(query.release, ReleaseTo::kSum);
+    RawContribution raw = Zeros(query);
+    raw.blocks[0] = {1};
+    raw.blocks[1] = {64};
+    raw.blocks[2] = {32};
+    raw.blocks[5] = {64 * loss};
+    ASSERT_TRUE(algorithm->Absorb(query, AnswerOf(query, raw, raw)).has_value());
+    algorithm = *RestoreAlgorithm(plan, algorithm->Save());
+  }
+  EXPECT_TRUE(algorithm->Results()["early_stopping"]["stopped"].AsBool());
+  const Step own = *algorithm->Next(2);
+  EXPECT_EQ(own.query.release, ReleaseTo::kHospital);
+  EXPECT_EQ(own.query.params["round"].AsInteger(), 4);
+  EXPECT_EQ(algorithm->Save().step + 1, TotalSums(plan, 4)) << "it is the sum that hospitals expect there";
+  EXPECT_TRUE(ReadOwnFiguresQuery(plan, own.query).has_value());
+  EXPECT_EQ(algorithm->Save().vectors.at("global")[0], 2) << "the best model, that of round 2";
+  EXPECT_EQ(own.inputs, std::vector<Bytes>{ParameterBlob(algorithm->Save().vectors.at("global"))});
+  AbsorbSomething(algorithm.get());
+  EXPECT_TRUE(algorithm->Results().Has("released"));
+  EXPECT_FALSE(algorithm->Next(2).has_value());
+  EXPECT_FALSE((*RestoreAlgorithm(plan, algorithm->Save()))->Next(2).has_value()) << "and never again";
+  EXPECT_EQ(algorithm->Save().vectors.at("global")[0], 2);
+}
+
 TEST(EarlyStopping, TheBestModelIsKeptWhenTheRoundsRunOutToo) {
   const auto algorithm = Evaluated(StoppingPlan(), {0.5, 0.75, 0.25});
   EXPECT_EQ(algorithm->Save().vectors.at("global")[0], 3);
@@ -331,6 +369,24 @@ TEST(EarlyStopping, MetricsThatRiseAreBetterWhenTheyRise) {
   EXPECT_FALSE(algorithm->Next(2).has_value());
   EXPECT_EQ(algorithm->Results()["early_stopping"]["round"].AsInteger(), 2);
   EXPECT_EQ(algorithm->Save().vectors.at("global")[0], 2);
+}
+
+TEST(EarlyStopping, KnowsWhichMetricsAreErrors) {
+  const auto best = [](const std::string& metric, double first, double second) {
+    Plan plan = SmallTrainPlan(kDeclared);
+    plan.early_stopping = metric;
+    Value results;
+    Vectors vectors{{"global", {1}}};
+    const EarlyStopping stopping(plan);
+    stopping.Absorb(Value().Set("round", 1).Set(metric, first), &results, &vectors);
+    stopping.Absorb(Value().Set("round", 2).Set(metric, second), &results, &vectors);
+    return EarlyStopping::BestRound(results);
+  };
+  for (const char* rises : {"auroc", "accuracy", "balanced_accuracy", "r2", "c_index"}) {
+    EXPECT_EQ(best(rises, 0.5, 0.75), 2U) << rises;
+    EXPECT_EQ(best(rises, 0.75, 0.5), 1U) << rises;
+  }
+  for (const char* falls : {"brier", "log_loss", "rmse", "mae"}) EXPECT_EQ(best(falls, 0.75, 0.5), 2U) << falls;
 }
 
 // ---- what hospitals refuse ----

@@ -137,6 +137,28 @@ TEST(Released, AKillWhileThatAttemptIsOpenChangesNothing) {
   federation.ExpectOneAnswerPerRound(study);
 }
 
+// A training that stops early releases them all the same, once, of the model that it ends with.
+TEST(Released, FiguresFollowATrainingThatStopsEarly) {
+  Federation federation;
+  SetPolicies(&federation);
+  std::string text = PlanText({.name = "early",
+                               .rounds = 12,
+                               .strategy = "algorithm = \"fedavg\"\nearly_stopping = \"log_loss\"\npatience = "
+                                           "1\nmin_delta = 1\n",
+                               .released = true});
+  const std::string every = "every = 5\n";
+  text.replace(text.find(every), every.size(), "every = 1\n");
+  const std::string study = federation.CliJson({"study", "submit", federation.WritePlan(text)})["study"].AsString();
+  federation.ApproveAll(study);
+  const Value end = federation.WaitEnd(study);
+  ASSERT_EQ(end["phase"].AsString(), "complete") << end["reason"].AsString();
+  EXPECT_EQ(end["releases"].AsInteger(), 6) << "moments, two rounds with their evaluations, the own figures";
+  EXPECT_TRUE(end["results"]["early_stopping"]["stopped"].AsBool());
+  EXPECT_TRUE(end["results"]["released"].AsArray().at(kReleases)["released"].AsBool());
+  EXPECT_FALSE(end["results"]["released"].AsArray().at(kWithholds)["released"].AsBool());
+  federation.ExpectOneAnswerPerRound(study);
+}
+
 TEST(Released, ASwitchThatIsNoSwitchIsRefusedWithItsPlace) {
   Federation federation;
   federation.SetPolicy(0, "release_own_figures = \"yes\"");

@@ -38,6 +38,46 @@ TEST(Simulate, GivesTheModelOfRealProcesses) {
   EXPECT_NE(ReadText(out / "1" / "report.md").find("NO DIFFERENTIAL PRIVACY"), std::string::npos);
 }
 
+// Models of every kind of label, with what draws numbers: first weights, dropout, the order of rows.
+TEST(Simulate, GivesTheModelsOfEveryKind) {
+  Federation federation;
+  federation.StartAll();
+  const std::string strategy = "algorithm = \"fedavg\"\n";
+  const PlanOptions network{.name = "network",
+                            .rounds = 3,
+                            .strategy = strategy + "optimizer = \"adamw\"\nschedule = \"cosine\"\nclip_norm = 5\n",
+                            .learning_rate = "0.01",
+                            .model = "kind = \"mlp\"\nhidden = [16, 8]\ndropout = 0.2\nlayer_norm = true\n"};
+  const auto relabelled = [](PlanOptions options, const std::string& label, const std::string& lines) {
+    std::string text = PlanText(options);
+    const std::string old = "label = \"disease\"", feature = "\"" + label + "\", ";
+    text.replace(text.find(old), old.size(), lines);
+    return text.erase(text.find(feature), feature.size());
+  };
+  const std::vector<std::pair<std::string, std::string>> plans = {
+      {"auroc", PlanText(network)},
+      {"balanced_accuracy",
+       relabelled({.name = "classes", .rounds = 2, .model = "kind = \"softmax\"\n"}, "sex", "label = \"sex\"")},
+      {"c_index", relabelled({.name = "times", .rounds = 2, .model = "kind = \"cox\"\n"}, "thalach",
+                             "label = \"disease\"\ntime = \"thalach\"")}};
+  for (const auto& [metric, text] : plans) {
+    const fs::path plan = federation.WritePlan(text), out = federation.root() / ("simulated-" + metric);
+    const std::string study = federation.CliJson({"study", "submit", plan})["study"].AsString();
+    federation.ApproveAll(study);
+    const Value real = federation.WaitEnd(study);
+    ASSERT_EQ(real["phase"].AsString(), "complete") << metric;
+    const Value simulated = federation.CliJson({"simulate", plan, "--data", federation.root() / "data", "--out", out});
+    EXPECT_EQ(simulated["study"]["id"].AsString(), study);
+    EXPECT_EQ(simulated["model_sha256"].AsString(), real["model_sha256"].AsString()) << metric;
+    EXPECT_EQ(simulated["evaluation"], real["results"]["evaluation"]);
+    EXPECT_TRUE(real["results"]["evaluation"][metric].IsNumber()) << CanonicalJson(real["results"]["evaluation"]);
+    EXPECT_TRUE(simulated["hospitals"].AsArray().at(0)["federated"][metric].IsNumber()) << metric;
+    const std::string shown = federation.Cli({"study", "show", study}).out;
+    EXPECT_NE(shown.find(metric == "auroc" ? "AUROC between" : metric + " 0."), std::string::npos) << shown;
+    EXPECT_NE(ReadText(out / "report.md").find(metric == "auroc" ? "AUROC" : metric), std::string::npos) << metric;
+  }
+}
+
 TEST(Simulate, DescribesTheHospitalsTogether) {
   Federation federation;
   const fs::path plan = federation.WritePlan(PlanText({.name = "table-one", .describe = true}));

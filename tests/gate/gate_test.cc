@@ -227,6 +227,44 @@ TEST(Judge, OneHospitalsVectorIsReleasedOnlyWhereThePlanSaysSoAndAsItSays) {
       << "a vector of training";
 }
 
+// A training that can stop early may release them after several of its evaluations, but only after one.
+TEST(Judge, OwnFiguresFollowWhereTheTrainingCanEndAndAreTheLast) {
+  struct Stopping : OwnCase {
+    Stopping() {
+      plan.rounds = 9;
+      plan.evaluate_every = 1;
+      plan.early_stopping = "log_loss";
+      plan.patience = 2;
+    }
+    Reason After(std::uint32_t rounds, std::uint32_t sum) {
+      invite.round = sum;
+      record.releases = sum - 1;
+      query = OwnFiguresQuery(plan, rounds, BlobRoot(View("model")), MakePreprocessing(plan, {}), 1);
+      query.plan = invite.study;
+      query.round = sum;
+      return Judged();
+    }
+  };
+  EXPECT_EQ(Stopping().After(3, 7), Reason::kNone) << "three rounds with their evaluations, then this";
+  EXPECT_EQ(Stopping().After(9, 19), Reason::kNone);
+  EXPECT_EQ(Stopping().After(2, 5), Reason::kQueryNotDerived) << "two evaluations cannot end it";
+  EXPECT_EQ(Stopping().After(3, 6), Reason::kQueryNotDerived) << "before the evaluation";
+  EXPECT_EQ(Stopping().After(3, 9), Reason::kQueryNotDerived) << "later than it says";
+  const auto released = [](std::uint32_t round) {
+    Stopping out;
+    out.record.own_figures = ParticipantRecord::OwnFigures::kReleased;
+    out.record.last_round = round;
+    return out;
+  };
+  EXPECT_EQ(released(7).After(3, 7), Reason::kNone) << "another attempt of the same";
+  EXPECT_EQ(released(7).After(4, 9), Reason::kQueryNotDerived) << "once more, of a later model";
+  Stopping further = released(7);
+  further.query = Case().query;
+  further.invite.round = further.query.round = 8;
+  further.record.releases = 7;
+  EXPECT_EQ(further.Judged(), Reason::kQueryNotDerived) << "nothing follows them";
+}
+
 TEST(OwnFigures, LeaveOnlyAsAnOfficerApprovedAndWhileTheSwitchIsOn) {
   using Own = ParticipantRecord::OwnFigures;
   ParticipantRecord record;

@@ -92,6 +92,35 @@ TEST_F(ModelsTest, RegressionsPredictANumber) {
   }
 }
 
+TEST_F(ModelsTest, ClassesAreTold) {
+  for (const char* model : {"kind = \"softmax\"\n", "kind = \"mlp\"\nhidden = [12]\n"}) {
+    Plan(model, "optimizer = \"adam\"\nlearning_rate = 0.02\nlabel_smoothing = 0.05\n", "cp");
+    Run();
+    const Value results = algorithm_->Results(), evaluation = results["evaluation"], exact = Pooled()["federated"];
+    for (const char* metric : {"accuracy", "balanced_accuracy", "log_loss"})
+      EXPECT_NEAR(evaluation[metric].AsDouble(), exact[metric].AsDouble(), 1e-6) << model << metric;
+    EXPECT_GT(evaluation["balanced_accuracy"].AsDouble(), 0.3) << "of four classes";
+    EXPECT_EQ(evaluation["classes"].AsArray().size(), 4U);
+    EXPECT_EQ(results["labels"]["classes"].AsArray().size(), 4U);
+    EXPECT_FALSE(evaluation.Has("auroc"));
+  }
+}
+
+TEST_F(ModelsTest, ACoxRegressionRanksEvents) {
+  for (const char* model : {"kind = \"cox\"\n", "kind = \"mlp\"\nhidden = [8]\n"}) {
+    std::string toml = With(demo::TrainPlan(study_), "kind = \"logistic\"\n", model);
+    toml = With(toml, "label = \"disease\"", "label = \"disease\"\ntime = \"thalach\"");
+    toml = With(toml, "\"thalach\", ", "");
+    toml = With(toml, "learning_rate = 0.1\n", "learning_rate = 0.05\n");
+    federation_.plan = testing::PlanFromText(toml, demo::DemoSchema());
+    Run();
+    const Value evaluation = algorithm_->Results()["evaluation"];
+    EXPECT_GT(evaluation["c_index"].AsDouble(), 0.6) << model;
+    EXPECT_GT(evaluation["events"].AsInteger(), 10);
+    EXPECT_GT(Pooled()["federated"]["c_index"].AsDouble(), 0.6) << "pairs of different hospitals among them";
+  }
+}
+
 TEST_F(ModelsTest, AScheduleChangesTheRoundsAndPrecisionTheBits) {
   Plan("kind = \"logistic\"\n", "learning_rate = 0.1\n");
   Run();

@@ -96,5 +96,46 @@ TEST(NumberMetrics, ByHandAndCutToTheRange) {
   EXPECT_EQ(EvaluateNumbers(Vector(0), Vector(0), 0, 1).rows, 0U);
 }
 
+TEST(ClassCounts, TheHighestProbabilityIsThePrediction) {
+  Matrix p(4, 3);
+  p << 0.5, 0.25, 0.25, 0.2, 0.2, 0.6, 0.4, 0.4, 0.2, 0, 1, 0;
+  Vector labels(4);
+  labels << 0, 1, 1, 1;
+  const ClassCounts counts = CountClasses(p, labels);
+  EXPECT_EQ(counts.confusion, (std::vector<std::uint64_t>{1, 0, 0, 1, 1, 1, 0, 0, 0})) << "of equals the first";
+  EXPECT_NEAR(counts.log_loss, -std::log(0.5) - std::log(0.2) - std::log(0.4), 1e-9);
+  EXPECT_EQ(CountClasses(Matrix(0, 3), Vector(0)).confusion.size(), 9U);
+}
+
+// Against every pair looked at, with many equal times and scores.
+TEST(PairCounts, AreThoseOfAllPairs) {
+  for (int salt = 0; salt < 20; ++salt) {
+    constexpr int kRows = 60;
+    Vector scores(kRows), events(kRows), times(kRows);
+    for (int i = 0; i < kRows; ++i) {
+      scores[i] = std::round(4 * std::sin(salt + 1.7 * i));
+      events[i] = std::sin(salt + 0.9 * i) > 0.2 ? 1 : 0;
+      times[i] = std::round(6 + 6 * std::sin(salt + 2.3 * i));
+    }
+    PairCounts all;
+    for (int i = 0; i < kRows; ++i) {
+      all.events += events[i] == 1 ? 1 : 0;
+      for (int j = 0; j < kRows; ++j) {
+        const bool earlier = times[i] < times[j] || (times[i] == times[j] && events[j] == 0);
+        if (i == j || events[i] == 0 || !earlier) continue;
+        ++all.pairs;
+        all.concordant += scores[i] > scores[j] ? 1 : 0;
+        all.tied += scores[i] == scores[j] ? 1 : 0;
+      }
+    }
+    const PairCounts fast = CountPairs(scores, events, times);
+    EXPECT_EQ(fast.events, all.events);
+    EXPECT_EQ(fast.pairs, all.pairs);
+    EXPECT_EQ(fast.concordant, all.concordant);
+    EXPECT_EQ(fast.tied, all.tied);
+  }
+  EXPECT_EQ(CountPairs(Vector(0), Vector(0), Vector(0)).pairs, 0U);
+}
+
 }  // namespace
 }  // namespace consilium

@@ -101,8 +101,10 @@ TEST(Plan, DefaultsAreWrittenOut) {
       R"("researcher":"researcher-1","round_deadline":"1m","rounds":20,"run":1})");
   EXPECT_EQ(
       CanonicalJson(value["training"]),
-      R"({"algorithm":"fedavg","batch_size":32,"l2":0,"learning_rate":0.1,"local_epochs":1,"local_steps":0,"reproducible":false,"seed":1,)"
-      R"("update_bound":8,"weight_cap":100000})");
+      R"({"algorithm":"fedavg","batch_size":32,"clip_norm":0,"l1":0,"l2":0,"learning_rate":0.1,"local_epochs":1,"local_steps":0,)"
+      R"("loss":"bce","optimizer":"sgd","precision":"double","reproducible":false,"schedule":"constant","seed":1,)"
+      R"("update_bound":8,"warm_up":0,"weight_cap":100000,"weight_decay":0})");
+  EXPECT_EQ(CanonicalJson(value["model"]), R"({"init":"zeros","kind":"logistic"})");
   EXPECT_EQ(CanonicalJson(value["aggregation"]),
             R"({"colluders":1,"dropouts":"recover","profile":"visible","rule":"mean","tolerated_dropouts":0})");
   EXPECT_EQ(CanonicalJson(value["privacy"]), R"({"mode":"none"})");
@@ -193,7 +195,7 @@ TEST(Plan, AnImpossibleValueIsNamedWithItsRange) {
     ExpectError(With(kTrain, "learning_rate = 0.1", line), part);
   }
   const std::string head = "[model]\nkind = 'mlp'\n";
-  ExpectError(head + kTrain, "[model] kind: must be one of \"logistic\"");
+  ExpectError(head + kTrain, "[model] kind: must be one of \"linear\", \"logistic\"");
   ExpectError("[preprocessing]\nimpute = 'median'\n" + std::string(kTrain),
               "impute: must be one of \"mean\", \"constant\"");
   ExpectError("[preprocessing]\nstandardize = 'federate'\n" + std::string(kTrain), "did you mean 'federated'?");
@@ -213,7 +215,8 @@ TEST(Plan, AnAbsentColumnNamesTheNearest) {
               "plan.toml:11:1: [data] features: 'agee' is no column of the schema; did you mean 'age'?");
   ExpectError(With(kTrain, "label = \"disease\"", "label = \"diseas\""),
               "label: 'diseas' is no column of the schema; did you mean 'disease'?");
-  ExpectError(With(kTrain, "label = \"disease\"", "label = \"cp\""), "'cp' is no label");
+  ExpectError(With(kTrain, "label = \"disease\"", "label = \"cp\""), "'cp' is the label");
+  ExpectError(With(kTrain, "label = \"disease\"", "label = \"pid\""), "'pid' is the patient id");
   ExpectError(With(kTrain, "\"age\"", "\"chol\""), "'chol' is there twice");
   ExpectError(With(kTrain, "\"age\"", "\"disease\""), "'disease' is the label");
   ExpectError(With(kTrain, "\"age\"", "\"pid\""), "'pid' is the patient id");
@@ -387,13 +390,77 @@ TEST(Plan, AModelTooLargeNamesItsLayer) {
 
 TEST(Plan, ANumberIsPredictedByARegression) {
   const std::string number = With(With(kTrain, "label = \"disease\"", "label = \"chol\""), "\"chol\", ", "");
-  ExpectError(number, "write \"linear\" or \"mlp\"");
+  ExpectError("[model]\nkind = 'logistic'\n" + number, "write \"linear\" or \"mlp\"");
+  EXPECT_EQ(Good(number).model.kind, ModelSpec::Kind::kLinear) << "what such a label wants";
+  ExpectError("[evaluation]\nper_hospital = 'released'\n" + number, "is for labels that are yes or no");
   const Plan plan = Good("[model]\nkind = 'linear'\n" + number);
   EXPECT_EQ(plan.metrics, (std::vector<std::string>{"rmse", "mae", "r2"}));
   EXPECT_EQ(ModelOf(plan).kind, ModelSpec::Kind::kLinear);
   EXPECT_EQ(plan.learning.loss.kind, LossSpec::Kind::kSquared);
   ExpectError("[model]\nkind = 'linear'\n[evaluation]\nmetrics = ['auroc']\n" + number, "there are rmse, mae, r2");
   ExpectError(WithModel("kind = 'poisson'\n"), "does not predict a label that is yes or no");
+}
+
+TEST(Plan, ACategoryIsPredictedByAModelOfItsClasses) {
+  const std::string grade = With(With(kTrain, "label = \"disease\"", "label = \"cp\""), ", \"cp\"]", "]");
+  const Plan plan = Good(grade);
+  EXPECT_EQ(LabelOf(plan), LabelKind::kClasses);
+  EXPECT_EQ(plan.model.kind, ModelSpec::Kind::kSoftmax);
+  EXPECT_EQ(plan.metrics, (std::vector<std::string>{"accuracy", "balanced_accuracy", "log_loss"}));
+  EXPECT_EQ(LayoutOf(ModelOf(plan)), (Layout{{"weight", {4, 2}}, {"bias", {4}}}));
+  EXPECT_EQ(ModelOf(Good("[model]\nkind = 'mlp'\nhidden = [3]\n" + grade)).outputs, 4U);
+  EXPECT_TRUE(Summary(plan).contains("softmax regression with 4 classes"));
+  EXPECT_TRUE(Summary(plan).contains("counts of patients by class and predicted class"));
+  const auto training = [&](const std::string& line) { return With(grade, "learning_rate = 0.1", line); };
+  EXPECT_EQ(Good(training("class_weights = [1, 2, 3, 4]\nlabel_smoothing = 0.1")).learning.loss.class_weights.size(),
+            4U);
+  ExpectError(training("class_weights = [1, 2]"), "must be 4 numbers");
+  ExpectError("[model]\nkind = 'logistic'\n" + grade, "one of several classes; write \"softmax\" or \"mlp\"");
+  const Result<Plan> again = ParsePlan(Canonical(plan));
+  ASSERT_TRUE(again.has_value()) << again.error().what;
+  EXPECT_EQ(again->id(), plan.id());
+}
+
+TEST(Plan, AnEventAndItsTimeArePredictedByACoxRegression) {
+  const auto timed = [](const std::string& time, std::string features = "[\"age\", \"cp\"]") {
+    const std::string text = With(kTrain, "label = \"disease\"", "label = \"disease\"\ntime = \"" + time + "\"");
+    return With(text, "[\"age\", \"chol\", \"cp\"]", features);
+  };
+  const Plan plan = Good(timed("chol"));
+  EXPECT_EQ(LabelOf(plan), LabelKind::kSurvival);
+  EXPECT_EQ(plan.model.kind, ModelSpec::Kind::kCox);
+  EXPECT_EQ(plan.learning.loss.kind, LossSpec::Kind::kCox);
+  EXPECT_EQ(plan.metrics, std::vector<std::string>{"c_index"});
+  EXPECT_TRUE(Summary(plan).contains("Cox regression"));
+  EXPECT_TRUE(Summary(plan).contains("chol: a number from 0 to 700")) << "the time is read, too";
+  EXPECT_EQ(ParsePlan(Canonical(plan))->id(), plan.id());
+  EXPECT_EQ(Good("[model]\nkind = 'mlp'\n" + timed("chol")).learning.loss.kind, LossSpec::Kind::kCox);
+  ExpectError(timed("chol", "[\"age\", \"chol\"]"), "'chol' is the time of the event");
+  ExpectError(timed("cp", "[\"age\"]"), "'cp' is no number");
+  ExpectError(timed("choll"), "did you mean 'chol'?");
+  ExpectError(With(timed("chol", "[\"cp\"]"), "label = \"disease\"", "label = \"age\""), "a label that is no event");
+  ExpectError("[model]\nkind = 'logistic'\n" + timed("chol"), "an event and its time; write \"cox\" or \"mlp\"");
+  ExpectError("[model]\nkind = 'cox'\n" + std::string(kTrain), "yes or no; write \"logistic\"");
+  ExpectError("[evaluation]\nper_hospital = 'released'\n" + timed("chol"), "is for labels that are yes or no");
+}
+
+TEST(Plan, AMistypedModelKeyNamesTheNearest) {
+  ExpectError(WithModel("kind = 'mlp'\nhiden = [4]\n"), "did you mean 'hidden'?");
+  ExpectError(WithModel("kind = 'mlp'\n", "optimiser = 'adam'\n"), "did you mean 'optimizer'?");
+  ExpectError(WithModel("kind = 'mlp'\n", "weight_decy = 0.1\n"), "did you mean 'weight_decay'?");
+}
+
+// Where a training can end, and how many sums there are then.
+TEST(Plan, EarlyStoppingEndsAfterEnoughEvaluations) {
+  Plan plan = Good("[evaluation]\nevery = 2\nper_hospital = 'released'\n" +
+                   Training("early_stopping = 'log_loss'\npatience = 3"));
+  for (std::uint32_t rounds = 0; rounds <= 22; ++rounds)
+    EXPECT_EQ(CanEndAfter(plan, rounds), rounds >= 8 && rounds <= 20 && rounds % 2 == 0) << rounds;
+  EXPECT_EQ(TotalSums(plan), 1U + 20 + 10 + 1);
+  EXPECT_EQ(TotalSums(plan, 8), 1U + 8 + 4 + 1);
+  plan.early_stopping = "none";
+  EXPECT_FALSE(CanEndAfter(plan, 8));
+  EXPECT_TRUE(CanEndAfter(plan, 20));
 }
 
 TEST(Plan, ControlVariatesAreOfPlainGradientSteps) {

@@ -330,6 +330,52 @@ TEST(EvaluateQuery, SumsOfANumberAreThoseOfTheMetrics) {
   EXPECT_NEAR(2 * raw->blocks[3][0] / raw->blocks[1][0], exact.mae, 1e-12);
 }
 
+// Classes and times: the counts are those of the metrics, a suppressed hospital has zeros.
+TEST(EvaluateQuery, CountsOfClassesAndOfPairsAreThoseOfTheMetrics) {
+  const Table table = ManyPatients(200, 2);
+  Plan classes = SmallTrainPlan();
+  classes.label = "grade";
+  classes.features = {"age", "dose"};
+  classes.model.kind = ModelSpec::Kind::kSoftmax;
+  classes.learning.loss.kind = LossSpec::Kind::kCrossEntropy;
+  Plan survival = SmallTrainPlan();
+  survival.time = "dose";
+  survival.features = {"age", "grade"};
+  survival.model.kind = ModelSpec::Kind::kCox;
+  survival.learning.loss.kind = LossSpec::Kind::kCox;
+  const Preprocessing preprocessing = MakePreprocessing(classes, {{"age", {50, 20}}});
+  const std::vector<double> model = {1, 0.5, -1, 0.25, 0.5, 0.125, 0.25, 0, -0.25};
+  Asked asked = AskModel(classes, "evaluate", model, preprocessing);
+  auto raw = ComputeEvaluate(classes, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  EXPECT_TRUE(Encode(asked.query, *raw, nullptr).has_value()) << "the blocks fit the query";
+  Design test = BuildDesign(classes, table, SplitRows(classes, table)->test, preprocessing);
+  const ClassCounts counts = CountClasses(Predict(RoundRecipe(classes, 1, {}), test.x, model), test.y);
+  EXPECT_EQ(raw->blocks[1][0], static_cast<double>(test.y.size()));
+  EXPECT_EQ(raw->blocks[2][0], counts.log_loss);
+  EXPECT_TRUE(std::ranges::equal(raw->blocks[3], counts.confusion));
+  EXPECT_GT(SplitRows(classes, table)->unlabelled, 0U) << "a missing grade is no class";
+
+  const Preprocessing other = MakePreprocessing(survival, {{"age", {50, 20}}});
+  asked = AskModel(survival, "evaluate", {1, 0.5, -1, 0}, other);
+  raw = ComputeEvaluate(survival, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  EXPECT_TRUE(Encode(asked.query, *raw, nullptr).has_value());
+  test = BuildDesign(survival, table, SplitRows(survival, table)->test, other);
+  ASSERT_EQ(test.Targets().size(), 2 * static_cast<std::size_t>(test.y.size()));
+  const PairCounts pairs =
+      CountPairs(Predict(RoundRecipe(survival, 1, {}), test.x, {1, 0.5, -1, 0}).col(0), test.y, test.times);
+  EXPECT_EQ(raw->blocks[2][0], static_cast<double>(pairs.events));
+  EXPECT_EQ(raw->blocks[3][0], static_cast<double>(pairs.pairs));
+  EXPECT_EQ(raw->blocks[4][0], static_cast<double>(pairs.concordant));
+  for (Plan* plan : {&classes, &survival}) {
+    plan->minimum_patients = 1000;
+    asked = AskModel(*plan, "evaluate", plan == &classes ? model : std::vector<double>{1, 0.5, -1, 0},
+                     plan == &classes ? preprocessing : other);
+    for (const auto& block : ComputeEvaluate(*plan, table, asked.query, asked.inputs)->blocks) EXPECT_EQ(Sum(block), 0);
+  }
+}
+
 Asked AskOwn(const Plan& plan, const std::vector<double>& model, const Preprocessing& preprocessing) {
   const Bytes blob = ParameterBlob(model);
   const Digest root = BlobRoot(blob);
