@@ -247,7 +247,7 @@ std::string EvaluationTable(const Value& e) {
 }
 
 // Under their names, as plan and policies have it; one that withheld reads so, never as 0.
-std::string ReleasedTable(const Value& released) {
+std::string ReleasedHtml(const Value& released) {
   if (!released.IsArray()) return "";
   std::string out =
       "<h2>Each hospital's own figures</h2>\n<table><tr><th>hospital</th><th class=\"n\">patients' rows</th><th "
@@ -279,7 +279,7 @@ std::string ReleasedTable(const Value& released) {
          "policy keeps its figures, or too few of its patients are held out; which of the two is not said.</p>\n";
 }
 
-std::string DescribeTable(const Value& d) {
+std::string DescribeHtml(const Value& d) {
   if (!d.IsObject()) return "";
   std::string out = fmt::format(
       "<h2>Federated table 1</h2>\n<p>{} rows of {} patients, from {} of {} hospitals.</p>\n<table><tr><th>column</th>"
@@ -335,11 +335,11 @@ std::string HtmlReport(const Value& study, const Value& comparison) {
   if (study.Has("model_sha256"))
     out += fmt::format("<tr><th>model SHA-256</th><td><code>{}</code></td></tr>\n", Text(study["model_sha256"]));
   out += "</table>\n" + HospitalTable(study) + ComparisonTable(comparison, MeasureOf(results["evaluation"]).name) +
-         EvaluationTable(results["evaluation"]) + ReleasedTable(results["released"]);
+         EvaluationTable(results["evaluation"]) + ReleasedHtml(results["released"]);
   const std::string charts =
       LearningCurve(results) + RocChart(results["evaluation"]) + CalibrationChart(results["evaluation"]);
   if (!charts.empty()) out += "<div class=\"charts\">\n" + charts + "</div>\n";
-  return out + DescribeTable(results["describe"]) + "</body></html>\n";
+  return out + DescribeHtml(results["describe"]) + "</body></html>\n";
 }
 
 }  // namespace consilium::cli

@@ -293,6 +293,10 @@ class Training : public Algorithm {
     // Where both classes are known to be trained on, held-out patients of one class leave the AUROC undefined, no more.
     if (!state_.results.Has("labels") && LabelOf(plan_) == LabelKind::kBinary)
       NoteClasses(entry["rows"].AsInteger(), entry["positives"].AsInteger());
+    for (const Value& one : whole["classes"].AsArray()) {
+      const bool only = !state_.results.Has("labels") && entry["rows"].AsInteger() > 0 && one["rows"] == entry["rows"];
+      if (only) state_.results.Set("single_class", one["class"]);
+    }
     stopping_.Absorb(whole, &state_.results, &state_.vectors);
     state_.results.Set("evaluation", std::move(whole));
     // A coin of k sides has log k, which is below the number of k's bits.

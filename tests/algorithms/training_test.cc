@@ -104,6 +104,40 @@ TEST(Training, ACohortOfASingleClassEndsBeforeTheFirstRound) {
   }
 }
 
+// Of several classes, too: by the moments' sum, and without moments by the evaluation's.
+TEST(Training, ACohortOfOneOfSeveralClassesEnds) {
+  const auto end = [](const std::string& preprocessing, double other) {
+    Plan plan = SmallTrainPlan(preprocessing);
+    plan.label = "grade";
+    plan.features = {"age", "dose"};
+    plan.model.kind = ModelSpec::Kind::kSoftmax;
+    plan.learning.loss.kind = LossSpec::Kind::kCrossEntropy;
+    plan.metrics = MetricsFor(LabelKind::kClasses);
+    auto algorithm = *MakeAlgorithm(plan);
+    while (const auto step = algorithm->Next(2)) {
+      RawContribution raw = Labels(step->query, 0);
+      for (std::size_t b = 0; b < raw.blocks.size(); ++b) {
+        const std::string& name = step->query.blocks[b].name;
+        if (name == "grade/levels") raw.blocks[b] = {0, 30 - other, other};
+        if (name == "confusion") raw.blocks[b] = {0, 0, 0, 20, 10 - other, 0, other, 0, 0};
+      }
+      EXPECT_TRUE(algorithm->Absorb(step->query, AnswerOf(step->query, raw, raw)));
+    }
+    EXPECT_EQ(algorithm->failure() == Algorithm::Failure::kSingleClass, other == 0);
+    return algorithm->Results();
+  };
+  EXPECT_EQ(end("", 0)["single_class"].AsString(), "2");
+  EXPECT_FALSE(end("", 0).Has("evaluation"));
+  EXPECT_EQ(CanonicalJson(end("", 5)["labels"]),
+            R"({"classes":[{"class":"1","count":0},{"class":"2","count":50},{"class":"3","count":10}],"rows":60})");
+  const std::string declared = "standardize = \"declared\"\nimpute = \"constant\"\n";
+  EXPECT_EQ(end(declared, 0)["single_class"].AsString(), "2");
+  const Value evaluation = end(declared, 5)["evaluation"];
+  EXPECT_DOUBLE_EQ(evaluation["accuracy"].AsDouble(), 5.0 / 30);
+  EXPECT_DOUBLE_EQ(evaluation["balanced_accuracy"].AsDouble(), (5.0 / 25 + 0) / 2);
+  EXPECT_EQ(CanonicalJson(evaluation["classes"].AsArray()[1]), R"({"class":"2","precision":1,"recall":0.2,"rows":50})");
+}
+
 TEST(Training, NothingIsConcludedFromTheLabelsOfFewerHospitalsThanTheMinimum) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   const Step step = *algorithm->Next(2);

@@ -87,8 +87,8 @@ TEST_F(HeartDiseaseTest, TrainsAModelThatRanksPatientsWell) {
   EXPECT_NEAR((*pooled)["all"]["pooled"]["auroc"].AsDouble(), evaluation["auroc"].AsDouble(), 0.02);
 }
 
-TEST_F(HeartDiseaseTest, TheOtherStrategiesOfTheExamplesDoTheSame) {
-  for (const char* plan : {"fedadam.toml", "scaffold.toml"}) {
+TEST_F(HeartDiseaseTest, TheOtherPlansOfTheExamplesDoTheSame) {
+  for (const char* plan : {"fedadam.toml", "scaffold.toml", "network.toml"}) {
     Use(plan);
     federation_.memories.clear();
     auto algorithm = *MakeAlgorithm(federation_.plan);

@@ -372,7 +372,8 @@ TEST(EvaluateQuery, CountsOfClassesAndOfPairsAreThoseOfTheMetrics) {
     plan->minimum_patients = 1000;
     asked = AskModel(*plan, "evaluate", plan == &classes ? model : std::vector<double>{1, 0.5, -1, 0},
                      plan == &classes ? preprocessing : other);
-    for (const auto& block : ComputeEvaluate(*plan, table, asked.query, asked.inputs)->blocks) EXPECT_EQ(Sum(block), 0);
+    raw = ComputeEvaluate(*plan, table, asked.query, asked.inputs);
+    for (const auto& block : raw->blocks) EXPECT_EQ(Sum(block), 0);
   }
 }
 

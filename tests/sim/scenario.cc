@@ -84,6 +84,7 @@ Plan DrawPlan(Random& random, std::uint32_t index, std::uint32_t hospitals) {
     }
     plan.standardize = random.PerMille(500) ? "federated" : "declared";
     plan.evaluate_every = plan.rounds > 1 && random.PerMille(200) ? 2 : 0;
+    plan.metrics = MetricsFor(LabelOf(plan));
   }
   plan.seed = random.Below(1U << 30);
   if (plan.task == Plan::Task::kTrain) DrawStrategy(&plan);

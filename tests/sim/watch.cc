@@ -187,6 +187,7 @@ void Watch::OnHospitalPutBack(std::uint32_t number, const Disk::Backup& backup) 
   hospital.released.clear();
   hospital.records.clear();
   hospital.revoked.clear();
+  hospital.own_round.clear();
   for (const auto& [where, blob] : backup.stored.state) {
     if (where.first == "roster") OnRoster(blob, fmt::format("hospital {}'s backup", number), &hospital.revoked);
     if (where.first != "study") continue;
@@ -246,6 +247,10 @@ void Watch::OnOffer(std::uint32_t number, const Offer& offer) {
   if (!hospital.committed[offer.study].contains(offer.attempt)) {
     return context_.Fail("ledger covers what left", where + ": an offer without a durable COMMIT");
   }
+  const auto earlier = hospital.offered.find({offer.study, offer.attempt});
+  const bool forgotten = earlier != hospital.offered.end() && hospital.put_back && coordinator_put_back_;
+  // Both ends were put back behind that attempt and an officer let go: nobody is left who knows of it.
+  if (forgotten && earlier->second.first != offer.context) hospital.offered.erase(earlier);
   const auto [known, first] =
       hospital.offered.try_emplace({offer.study, offer.attempt}, offer.context, offer.vector.root);
   if (known->second.first != offer.context) return context_.Fail("one context an attempt", where);

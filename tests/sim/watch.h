@@ -118,6 +118,7 @@ class Watch {
   std::map<Digest, InviteBook> invites_;       // By context; forged ones too.
   std::map<Digest, Roster> rosters_;           // Every durable one, by hash.
   std::optional<Duration> coordinator_down_;   // Since when.
+  bool coordinator_put_back_ = false;          // To an earlier state.
   bool founder_counts_ = true;                 // Three hospitals never had officers.
   std::map<Digest, Query> queries_;            // Every query that was computed, by hash.
   std::map<Digest, Release> releases_;         // Every release that was sent, forged ones too, by H(envelope).

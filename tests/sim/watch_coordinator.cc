@@ -282,6 +282,7 @@ void Watch::OnCoordinatorSends(ByteView frame) {
 }
 
 void Watch::OnCoordinatorRestored(const Disk::Backup& backup) {
+  coordinator_put_back_ = true;
   revoked_.clear();
   for (const auto& [where, blob] : backup.stored.state) {
     if (where.first == "roster") OnRoster(blob, "coordinator's backup", &revoked_);
