@@ -8,12 +8,12 @@
 namespace consilium::e2e {
 namespace {
 
-testing::Federation InProcess(const Federation& federation, const PlanOptions& options) {
-  testing::Federation out;
+std::unique_ptr<testing::Federation> InProcess(const Federation& federation, const PlanOptions& options) {
+  auto out = std::make_unique<testing::Federation>();
   const std::string schema = ReadText(federation.root() / "data" / "schema.toml");
-  out.plan = testing::PlanFromText(PlanText(options), schema);
+  out->plan = testing::PlanFromText(PlanText(options), schema);
   for (int i = 0; i < federation.hospitals(); ++i)
-    out.hospitals.push_back({Federation::Name(i), federation.root() / "data" / Federation::Name(i), schema});
+    out->hospitals.push_back({Federation::Name(i), federation.root() / "data" / Federation::Name(i), schema});
   return out;
 }
 
@@ -71,8 +71,8 @@ TEST(Replay, FiveProcessesGiveTheReplaysModel) {
     const std::string study = federation.Submit(options);
     federation.ApproveAll(study);
     ASSERT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete") << name;
-    testing::Federation replay = InProcess(federation, options);
-    EXPECT_EQ(Replayed(replay, AnswersOf(federation, study)), Downloaded(federation, study)) << name;
+    const auto replay = InProcess(federation, options);
+    EXPECT_EQ(Replayed(*replay, AnswersOf(federation, study)), Downloaded(federation, study)) << name;
   }
 }
 
@@ -89,12 +89,12 @@ TEST(Replay, ANetworkTrainsThroughProcessesAsInTheReplay) {
   const std::string study = federation.Submit(options);
   federation.ApproveAll(study);
   ASSERT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete");
-  testing::Federation replay = InProcess(federation, options);
+  const auto replay = InProcess(federation, options);
   const Bytes model = Downloaded(federation, study);
-  EXPECT_EQ(Replayed(replay, AnswersOf(federation, study)), model);
+  EXPECT_EQ(Replayed(*replay, AnswersOf(federation, study)), model);
   const auto file = ReadSafetensors(model);
   ASSERT_TRUE(file.has_value()) << file.error().what;
-  EXPECT_EQ(file->layout, LayoutOf(ModelOf(replay.plan)));
+  EXPECT_EQ(file->layout, LayoutOf(ModelOf(replay->plan)));
   EXPECT_EQ(file->layout.front().name, "layer0.weight");
   const Value evaluation = federation.Study(study)["results"]["evaluation"];
   EXPECT_GT(evaluation["auroc_low"].AsDouble(), 0.65);
@@ -124,8 +124,8 @@ TEST(Replay, ScaffoldGoesOnWithAHospitalThatWasKilled) {
   const auto whole = [](const Answered& answered) { return answered.survivors.size() == 3; };
   ASSERT_TRUE(whole(answers.back())) << "it is back before the end";
   ASSERT_FALSE(std::ranges::all_of(answers, whole));
-  testing::Federation replay = InProcess(federation, options);
-  EXPECT_EQ(Replayed(replay, answers), Downloaded(federation, study));
+  const auto replay = InProcess(federation, options);
+  EXPECT_EQ(Replayed(*replay, answers), Downloaded(federation, study));
   federation.ExpectOneAnswerPerRound(study);
 }
 

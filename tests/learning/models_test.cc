@@ -74,8 +74,8 @@ TEST_F(ModelsTest, RegressionsPredictANumber) {
     const char *model, *training, *label;
   };
   for (const auto& [model, training, label] :
-       {Case{"kind = \"linear\"\n", "learning_rate = 0.02\n", "thalach"},
-        Case{"kind = \"linear\"\n", "loss = \"huber\"\nhuber_delta = 20\nlearning_rate = 0.02\n", "thalach"},
+       {Case{"kind = \"linear\"\n", "learning_rate = 0.1\n", "thalach"},
+        Case{"kind = \"linear\"\n", "loss = \"huber\"\nhuber_delta = 20\nlearning_rate = 0.3\n", "thalach"},
         Case{"kind = \"poisson\"\n", "learning_rate = 0.01\n", "oldpeak"},
         Case{"kind = \"mlp\"\nhidden = [8]\n", "loss = \"squared\"\noptimizer = \"adam\"\nlearning_rate = 0.01\n",
              "oldpeak"}}) {
@@ -130,8 +130,14 @@ TEST_F(ModelsTest, AScheduleChangesTheRoundsAndPrecisionTheBits) {
   EXPECT_NE(algorithm_->Save().vectors.at("global"), ReadSafetensors(constant)->parameters);
   Plan("kind = \"logistic\"\n", "learning_rate = 0.1\nprecision = \"float\"\n");
   Run();
-  const std::vector<double> single = algorithm_->Save().vectors.at("global"),
-                            twice = ReadSafetensors(constant)->parameters;
+  EXPECT_NE(algorithm_->Save().vectors.at("global"), ReadSafetensors(constant)->parameters);
+  const auto one_round = [&](const std::string& precision) {  // The next one's order of rows is drawn from its bits.
+    Plan("kind = \"logistic\"\n", "learning_rate = 0.1\nprecision = \"" + precision + "\"\n");
+    federation_.plan.rounds = 1;
+    Run();
+    return algorithm_->Save().vectors.at("global");
+  };
+  const std::vector<double> single = one_round("float"), twice = one_round("double");
   for (std::size_t i = 0; i < single.size(); ++i) EXPECT_NEAR(single[i], twice[i], 1e-4);
 }
 

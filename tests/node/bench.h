@@ -45,6 +45,7 @@ inline Plan TestPlan(bool large = false) {
   outcome.positive = {"1"};
   outcome.negative = {"0"};
   plan.schema.columns = {age, outcome};
+  plan.metrics = MetricsFor(LabelOf(plan));
   return plan;
 }
 

@@ -122,7 +122,7 @@ TEST(Plan, AnImpossibleValueIsNamedWithItsRange) {
            {"algorithm = 'fedsgd'", "must be one of \"fedavg\", \"fedprox\""}}) {
     ExpectError(With(kTrain, "learning_rate = 0.1", line), part);
   }
-  const std::string head = "[model]\nkind = 'mlp'\n";
+  const std::string head = "[model]\nkind = 'resnet'\n";
   ExpectError(head + kTrain, "[model] kind: must be one of \"linear\", \"logistic\"");
   ExpectError("[preprocessing]\nimpute = 'median'\n" + std::string(kTrain),
               "impute: must be one of \"mean\", \"constant\"");
