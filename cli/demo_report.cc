@@ -21,9 +21,12 @@ Value Three(const Value& metrics, const Measure& measure) {
   return out;
 }
 
+// Early stopping may have left out the plan's last ones.
+std::size_t RoundsOf(const Value& study) { return study["results"]["rounds"].AsArray().size(); }
+
 double RoundsPerSecond(const Value& study) {
   const double seconds = study["seconds"].AsDouble();
-  return seconds > 0 ? study["rounds"].AsDouble() / seconds : 0;
+  return seconds > 0 ? static_cast<double>(RoundsOf(study)) / seconds : 0;
 }
 
 }  // namespace
@@ -71,10 +74,9 @@ std::string DemoTable(const DemoFigures& figures) {
       "over all\n"
       "held-out patients together is {}.\n",
       better, compared, measure.name, key == "auroc" ? AurocText(evaluation) : Figure(evaluation, measure));
-  out +=
-      fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole {} took {:.1f} s.\n",
-                  figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
-                  RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.what, figures.seconds);
+  out += fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole {} took {:.1f} s.\n",
+                     RoundsOf(figures.study), figures.study["seconds"].AsDouble(), RoundsPerSecond(figures.study),
+                     figures.study["attempt"].AsInteger(), figures.what, figures.seconds);
   return out;
 }
 
@@ -110,7 +112,7 @@ Value DemoJson(const DemoFigures& figures) {
   Value out;
   out.Set("study", Value()
                        .Set("id", s["study"])
-                       .Set("rounds", s["rounds"])
+                       .Set("rounds", RoundsOf(s))
                        .Set("attempts", s["attempt"])
                        .Set("seconds", s["seconds"])
                        .Set("rounds_per_second", RoundsPerSecond(s)));

@@ -143,7 +143,7 @@ int SimulateCommand(const Context& context, const SimulateOptions& options) {
   } else {
     const double seconds = figures->study["seconds"].AsDouble();
     context.terminal.Say(fmt::format("{} rounds in {:.2f} s; over all held-out patients: {}",
-                                     figures->study["rounds"].AsInteger(), seconds,
+                                     figures->study["results"]["rounds"].AsArray().size(), seconds,
                                      EvaluationText(figures->study["results"]["evaluation"])));
   }
   if (const std::string released = ReleasedTable(figures->study["results"]); !released.empty())

@@ -109,15 +109,23 @@ void JsonTexts(const Writer& writer) {
   writer.Put("audit", "rows", std::string_view("\0\x09\x01{\"a\":1}\n{\"b\":[1,2.5,\"c\"]}\n", 30));
 }
 
-// Zeros up to the plan's last query, which releases hospitals' own figures: one that does, and one that withholds.
+// Zeros, but for a weight where there is one, up to the plan's last query, which releases hospitals' own figures: one
+// that does, and one that withholds.
 Bytes OwnFiguresAnswer() {
   Bytes bytes = {1};
   auto algorithm = *MakeAlgorithm(Plans()[1]);
   while (algorithm->Next(2)->query.release == ReleaseTo::kSum) {
     const Query query = algorithm->Next(2)->query;
-    bytes.resize(bytes.size() + 2 + query.Coordinates() - 1, 0);
+    const std::size_t word = query.ring == Ring::kU32 ? 4 : 8;
+    const std::size_t first = bytes.size() + 2;
+    bytes.resize(first + query.Coordinates() - 1, 0);
     Bytes words(query.WireBytes(), 0);
-    words[words.size() - (query.ring == Ring::kU32 ? 4 : 8)] = 2;
+    std::size_t at = 0;
+    for (const Block& block : query.blocks) {
+      if (block.role == Role::kWeight) bytes[first + at] = words[word * at] = 1;
+      at += block.length;
+    }
+    words[words.size() - word] = 2;
     CHECK(algorithm->Absorb(query, *Answer::Create(query, {1, 2}, words)).has_value());
   }
   bytes.insert(bytes.end(), {0, 3, 0, 16, 6});  // present: 2^52 in ring units
