@@ -39,6 +39,27 @@ Result<std::string> Officer(const Value& body) {
   return officer;
 }
 
+Value ListOf(const std::vector<std::string>& texts) { return Value(Value::Array(texts.begin(), texts.end())); }
+
+// Without a format, as it was before there were others, it is CSV.
+Status ReadFormat(const Value& value, DataSetSpec* spec) {
+  if (value.Has("format")) spec->format = TRY(FormatFrom(value["format"].AsString()));
+  for (const Value& file : value["files"].AsArray()) spec->files.push_back(file.AsString());
+  return {};
+}
+
+// A check, and what is kept of data sets afterwards.
+std::any CheckAndKeep(const Workbench& workbench, DataSetSpec spec, bool add, std::vector<DataSetSpec> registered) {
+  Result<Value> report = workbench.Check(spec);
+  if (add && report) {
+    spec.sha256 = (*report)["sha256"].AsString();
+    std::erase_if(registered, [&](const DataSetSpec& other) { return other.name == spec.name; });
+    registered.push_back(std::move(spec));
+  }
+  workbench.Keep(registered);
+  return report;
+}
+
 std::string_view TaskName(const Plan& plan) { return plan.task == Plan::Task::kDescribe ? "describe" : "train"; }
 
 }  // namespace
@@ -46,6 +67,7 @@ std::string_view TaskName(const Plan& plan) { return plan.task == Plan::Task::kD
 Bytes EncodeDataSet(const DataSet& data_set) {
   Value value;
   value.Set("name", data_set.spec.name).Set("folder", data_set.spec.folder).Set("schema", data_set.spec.schema);
+  value.Set("format", std::string(NameOf(data_set.spec.format))).Set("files", ListOf(data_set.spec.files));
   Value excluded{Value::Array{}};
   for (const std::string& mark : data_set.spec.excluded) excluded.Push(mark);
   value.Set("excluded", std::move(excluded));
@@ -62,6 +84,7 @@ Result<DataSet> DecodeDataSet(ByteView bytes) {
   out.spec = {
       value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(), value["sha256"].AsString(), {}};
   for (const Value& mark : value["excluded"].AsArray()) out.spec.excluded.insert(mark.AsString());
+  TRY(ReadFormat(value, &out.spec));
   out.patients = value["patients"].AsInteger();
   out.rows = value["rows"].AsInteger();
   out.added_ms = value["added_ms"].AsInteger();
@@ -113,7 +136,11 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
       *later = true;
       return Reply{};
     }
-    if (post && rest == "datasets/remove") return JsonReply(request.id, TRY(RemoveDataSet(request)));
+    if (post && rest == "datasets/remove") {
+      TRY(RemoveDataSet(request));
+      *later = true;
+      return Reply{};
+    }
     if (get && rest == "results") return JsonReply(request.id, TRY(GetResults(request)));
     if (get && rest == "budget") return JsonReply(request.id, GetBudget());
     if (post && rest == "budget/unlock") return JsonReply(request.id, TRY(Unlock(request)));
@@ -269,13 +296,17 @@ Status NodeCore::StartDataJob(const RequestReceived& request, bool add) {
     return Fail(Code::kInvalid,
                 "a data set's name has 1 to 64 letters, digits, '-', '_' or '.'; give it the name that plans use");
   }
-  if (!spec.folder.starts_with('/')) return Fail(Code::kInvalid, "the data set's folder must be an absolute path");
+  TRY(ReadFormat(request.body, &spec));
+  const std::vector<std::string> paths =
+      spec.format == Format::kCsv ? std::vector<std::string>{spec.folder} : spec.files;
+  if (paths.empty() || !std::ranges::all_of(paths, [](const std::string& path) { return path.starts_with('/'); }))
+    return Fail(Code::kInvalid, "the data set's folder or files must be absolute paths");
   if (spec.schema.empty()) return Fail(Code::kInvalid, "the data set needs a schema: give its file with --schema FILE");
   const auto known = data_sets_.find(spec.name);
   if (known != data_sets_.end())
     spec.excluded = known->second.spec.excluded;  // Who withdrew stays out of new files too.
   if (add && known != data_sets_.end() &&
-      (known->second.spec.folder != spec.folder || known->second.spec.schema != spec.schema)) {
+      (SourceWords(known->second.spec) != SourceWords(spec) || known->second.spec.schema != spec.schema)) {
     for (const auto& [id, participant] : studies_) {
       if (participant.plan().dataset != spec.name || !participant.Approved() || participant.Ended()) continue;
       return Fail(Code::kConflict,
@@ -284,8 +315,9 @@ Status NodeCore::StartDataJob(const RequestReceived& request, bool add) {
                               participant.plan().name, spec.name));
     }
   }
-  StartJob(DataJob{request.id, spec, add},
-           [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
+  StartJob(DataJob{request.id, spec, add}, [spec, add, registered = Registered(), workbench = options_.workbench] {
+    return CheckAndKeep(*workbench, spec, add, registered);
+  });
   return {};
 }
 
@@ -313,12 +345,19 @@ Status NodeCore::StartExclusion(const RequestReceived& request) {
   }
   if (spec.excluded.size() == known->spec.excluded.size())
     return Fail(Code::kInvalid, "no patient is named that was not excluded before");
-  StartJob(DataJob{request.id, spec, true},
-           [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
+  StartJob(DataJob{request.id, spec, true}, [spec, registered = Registered(), workbench = options_.workbench] {
+    return CheckAndKeep(*workbench, spec, true, registered);
+  });
   return {};
 }
 
-Result<Value> NodeCore::RemoveDataSet(const RequestReceived& request) {
+std::vector<DataSetSpec> NodeCore::Registered() const {
+  std::vector<DataSetSpec> out;
+  for (const auto& [name, data_set] : data_sets_) out.push_back(data_set.spec);
+  return out;
+}
+
+Status NodeCore::RemoveDataSet(const RequestReceived& request) {
   const std::string name = request.body["name"].AsString();
   TRY(FindDataSet(name));
   for (const auto& [id, participant] : studies_) {
@@ -331,7 +370,11 @@ Result<Value> NodeCore::RemoveDataSet(const RequestReceived& request) {
   data_sets_.erase(name);
   Audit("data_removed", Value().Set("name", name));
   Log(LogLevel::kInfo, "data_removed", {{"name", name}});
-  return Value().Set("name", name).Set("removed", true);
+  StartJob(RemovalJob{request.id, name}, [registered = Registered(), workbench = options_.workbench] {
+    workbench->Keep(registered);
+    return std::any();
+  });
+  return {};
 }
 
 void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
@@ -365,6 +408,8 @@ Value NodeCore::GetDataSets() const {
   for (const auto& [name, data_set] : data_sets_) {
     Value row;
     row.Set("name", name).Set("folder", data_set.spec.folder).Set("patients", data_set.patients);
+    row.Set("format", std::string(NameOf(data_set.spec.format))).Set("files", ListOf(data_set.spec.files));
+    row.Set("schema", data_set.spec.schema);
     row.Set("excluded", std::uint64_t{data_set.spec.excluded.size()});
     list.Push(row.Set("rows", data_set.rows).Set("added_ms", data_set.added_ms));
   }

@@ -15,6 +15,7 @@
 #include "hospital_node/daemon.h"
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/infer.h"
+#include "hospital_node/data/spec.h"
 #include "hospital_node/data/table.h"
 #include "hospital_node/doctor.h"
 
@@ -49,15 +50,37 @@ int Run(const Terminal& terminal, const Result<Value>& answer, const Show& show)
 }
 
 std::string ReportText(const std::string& name, const Value& report) {
-  std::vector<std::vector<std::string>> table = {{"column", "missing"}};
-  for (const Value& column : report["columns"].AsArray())
-    table.push_back({Text(column["name"]), Number(column["missing"])});
+  std::vector<std::vector<std::string>> table = {
+      {"column", "type", "missing", "smallest", "largest", "mean", "counts"}};
+  for (const Value& column : report["columns"].AsArray()) {
+    std::string type = Text(column["type"]), counts;
+    for (const Value& axis : column["shape"].AsArray()) type += (type == "tensor" ? " " : " x ") + Number(axis);
+    for (const char* kind : {"level", "class"}) {
+      for (const Value& one : column[kind == std::string_view("level") ? "levels" : "classes"].AsArray())
+        counts += fmt::format("{}{}: {}", counts.empty() ? "" : ", ", Text(one[kind]), Number(one["count"]));
+    }
+    if (column.Has("positive"))
+      counts = fmt::format("positive: {}, negative: {}", Number(column["positive"]), Number(column["negative"]));
+    const std::string mean = column["mean"].IsNumber() ? fmt::format("{:.6g}", column["mean"].AsDouble()) : "-";
+    table.push_back({Text(column["name"]), type, Number(column["missing"]), Number(column["minimum"]),
+                     Number(column["maximum"]), mean, counts});
+  }
   std::string out = fmt::format(
       "{}: {} rows, {} patients, {} file(s)\n", name, Number(report["rows"]), Number(report["patients"]),
       report["files"].IsArray() ? std::to_string(report["files"].AsArray().size()) : Number(report["files"]));
   out += FormatTable(table);
   for (const Value& warning : report["warnings"].AsArray()) out += "warning: " + Text(warning) + "\n";
   return out;
+}
+
+// A large table's copy is told, not hidden.
+std::string Kept(const Value& report) {
+  const double bytes = report["kept_bytes"].AsDouble();
+  if (bytes == 0) return "";
+  return fmt::format(
+      " They are larger than memory should hold: the node keeps their rows ({:.0f} MB) in its own folder\n"
+      "\"spool\", until the data set is removed.",
+      bytes / 1e6);
 }
 
 // What the plans of listed studies do not protect, a line a study.
@@ -94,6 +117,24 @@ std::string UserName() {
   return entry == nullptr ? "officer" : entry->pw_name;
 }
 
+Result<fs::path> Existing(const std::string& path, const char* what) {
+  std::error_code error;
+  fs::path out = fs::canonical(path, error);
+  if (!error) return out;
+  return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give {}", path, error.message(), what));
+}
+
+// The schema under which a data set is registered: what is read again need not be described again.
+Result<std::string> RegisteredSchema(const std::string& directory, const std::string& name) {
+  const Value answer = TRY(Ask(directory, "GET", "/v1/datasets"));
+  for (const Value& set : answer["datasets"].AsArray()) {
+    if (set["name"].AsString() == name) return set["schema"].AsString();
+  }
+  return Fail(Code::kInvalid, fmt::format("\"{}\" is a new data set and needs --schema FILE; for a draft of one: "
+                                          "consilium-node data infer FILE... > FILE",
+                                          name));
+}
+
 std::string MetricsLine(const Value& metrics) {
   std::string out;
   for (const auto& [name, value] : metrics.AsObject()) {
@@ -104,22 +145,29 @@ std::string MetricsLine(const Value& metrics) {
   return out;
 }
 
-}  // namespace
-
-Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file) {
-  const Bytes text = TRY(ReadFile(schema_file, kMaxSchema));
-  Schema schema = TRY(ParseSchema(consilium::Text(text), schema_file));
-  std::error_code error;
-  const fs::path path = fs::canonical(csv, error);
-  if (error) {
-    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv",
-                                             csv, error.message()));
+Result<DataSetSpec> SpecWith(const DataOptions& options, const std::string& text, const std::string& name) {
+  Schema schema = TRY(ParseSchema(text, name));
+  if (options.csv.empty()) {
+    DataSetSpec spec{options.name, "", text};
+    spec.format = options.npz.empty() ? Format::kIdx : Format::kNpz;
+    std::vector<std::string> files = options.idx;
+    if (!options.npz.empty()) files = {options.npz};
+    for (const std::string& file : files) spec.files.push_back(TRY(Existing(file, "a file")).string());
+    return spec;
   }
-  if (fs::is_directory(path)) return DataSetSpec{name, path.string(), std::string(consilium::Text(text))};
+  const fs::path path = TRY(Existing(options.csv, "a CSV file or a folder of them with --csv"));
+  if (fs::is_directory(path)) return DataSetSpec{options.name, path.string(), text};
   schema.pattern.clear();
   for (char c : path.filename().string())
     schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
-  return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
+  return DataSetSpec{options.name, path.parent_path().string(), SchemaToml(schema)};
+}
+
+}  // namespace
+
+Result<DataSetSpec> SpecOf(const DataOptions& options) {
+  const Bytes text = TRY(ReadFile(options.schema, kMaxSchema));
+  return SpecWith(options, std::string(consilium::Text(text)), options.schema);
 }
 
 // What a locked ledger means, and the two ways on.
@@ -180,18 +228,28 @@ int StatusCommand(const Terminal& terminal, const std::string& directory) {
 }
 
 int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only) {
-  const auto spec = SpecOf(options.name, options.csv, options.schema);
+  const auto spec = [&]() -> Result<DataSetSpec> {
+    if (!options.schema.empty()) return SpecOf(options);
+    return SpecWith(options, TRY(RegisteredSchema(directory, options.name)), "the registered schema");
+  }();
   if (!spec) return terminal.Fail(spec.error());
-  const Value body = Value().Set("name", spec->name).Set("folder", spec->folder).Set("schema", spec->schema);
+  Value files{Value::Array{}};
+  for (const std::string& file : spec->files) files.Push(file);
+  const Value body = Value()
+                         .Set("name", spec->name)
+                         .Set("format", std::string(NameOf(spec->format)))
+                         .Set("folder", spec->folder)
+                         .Set("files", std::move(files))
+                         .Set("schema", spec->schema);
   const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", body);
   return Run(terminal, answer, [&](const Value& report) {
     return ReportText(options.name, report) + (check_only ? "Nothing was registered and nothing left this machine."
-                                                          : "Registered; the data stay where they are.");
+                                                          : "Registered; the data stay where they are." + Kept(report));
   });
 }
 
-int DataInferCommand(const Terminal& terminal, const std::string& csv) {
-  const auto schema = InferSchema(csv);
+int DataInferCommand(const Terminal& terminal, const std::vector<std::string>& files) {
+  const auto schema = InferSchema(files);
   if (!schema) return terminal.Fail(schema.error());
   terminal.Document(Value().Set("schema", *schema));
   terminal.Say(*schema);
@@ -234,10 +292,12 @@ int DataListCommand(const Terminal& terminal, const std::string& directory) {
     if (answer["datasets"].AsArray().empty()) {
       return fmt::format("no data sets; type: consilium-node data add {} NAME --csv PATH --schema FILE", directory);
     }
-    std::vector<std::vector<std::string>> table = {{"name", "patients", "rows", "added", "folder"}};
+    std::vector<std::vector<std::string>> table = {{"name", "patients", "rows", "added", "format", "where"}};
     for (const Value& set : answer["datasets"].AsArray()) {
+      std::string where = Text(set["folder"]);
+      for (const Value& file : set["files"].AsArray()) where += (where.empty() ? "" : " ") + Text(file);
       table.push_back({Text(set["name"]), Number(set["patients"]), Number(set["rows"]), Date(set["added_ms"]),
-                       Text(set["folder"])});
+                       Text(set["format"]), where});
     }
     return FormatTable(table);
   });

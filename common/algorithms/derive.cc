@@ -33,6 +33,11 @@ void AppendColumn(const Column& column, std::uint32_t bins, std::uint32_t hospit
     if (bins > 0) block("hist", bins, Role::kCount, kRowCap);
   } else if (column.type == Column::Type::kCategory) {
     block("levels", column.levels.size(), Role::kCount, kRowCap);
+  } else if (column.type == Column::Type::kTensor) {
+    block("sum", 1, Role::kStatistic, kRowCap);
+    block("squares", 1, Role::kStatistic, kRowCap);
+  } else if (!column.classes.empty()) {
+    block("classes", column.classes.size(), Role::kCount, kRowCap);
   } else if (column.type == Column::Type::kLabel) {
     block("positive", 1, Role::kCount, kRowCap);
   }
@@ -132,7 +137,7 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
       .Set("l2", Number(plan.l2))
       .Set("weight_cap", plan.weight_cap);
   Query query = Start("train", Ring::kU32, std::move(params));
-  query.Append("delta", DesignSources(plan).size() + 1, Role::kDelta, plan.update_bound, hospitals);
+  query.Append("delta", DesignWidth(plan) + 1, Role::kDelta, plan.update_bound, hospitals);
   query.Append("weight", 1, Role::kWeight, 1, hospitals);
   query.Finish();
   return query;

@@ -54,8 +54,7 @@ Value ShareOf(double part, double whole) { return whole > 0 ? Number(part / whol
 
 class FedAvg : public Algorithm {
  public:
-  explicit FedAvg(const Plan& plan)
-      : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignSources(plan).size())) {
+  explicit FedAvg(const Plan& plan) : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignWidth(plan))) {
     state_.results = Value().Set("rounds", Value::Array{}).Set("evaluations", Value::Array{});
     state_.vectors["global"].assign(SizeOf(layout_), 0.0);
     if (stops_.front().kind != Kind::kMoments) SetPreprocessing(MakePreprocessing(plan_, {}));
@@ -180,10 +179,24 @@ class FedAvg : public Algorithm {
     for (const ColumnSummary& summary : Summarise(plan_, DescribeRequestOf(plan_), answer)) {
       if (summary.mean) moments[summary.column->name] = {*summary.mean, summary.sd.value_or(0)};
       if (summary.column->name != plan_.label || !summary.shown) continue;
-      state_.results.Set("labels", Value().Set("rows", summary.count).Set("positives", summary.positive));
-      NoteClasses(summary.count, summary.positive);
+      NoteLabels(summary);
     }
     SetPreprocessing(MakePreprocessing(plan_, moments));
+  }
+
+  void NoteLabels(const ColumnSummary& summary) {
+    const std::vector<std::string>& names = summary.column->classes;
+    Value labels = Value().Set("rows", summary.count);
+    if (names.empty()) {
+      state_.results.Set("labels", labels.Set("positives", summary.positive));
+      return NoteClasses(summary.count, summary.positive);
+    }
+    Value classes{Value::Array{}};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      classes.Push(Value().Set("class", names[i]).Set("count", summary.levels[i]));
+      if (summary.count > 0 && summary.levels[i] == summary.count) state_.results.Set("single_class", names[i]);
+    }
+    state_.results.Set("labels", labels.Set("classes", std::move(classes)));
   }
 
   void NoteClasses(std::int64_t rows, std::int64_t positives) {

@@ -94,10 +94,12 @@ Bytes Canonical(const Plan& plan) {
 StudyId Plan::id() const { return StudyId{Blake2b(Canonical(*this)).bytes}; }
 
 bool NeedsMoments(const Plan& plan) {
-  if (plan.task != Plan::Task::kTrain || (plan.standardize != "federated" && plan.impute != "mean")) return false;
+  const bool scale = plan.standardize == "federated", impute = plan.impute == "mean";
+  if (plan.task != Plan::Task::kTrain) return false;
   return std::any_of(plan.features.begin(), plan.features.end(), [&](const std::string& name) {
     const Column* column = plan.schema.Find(name);
-    return column != nullptr && column->type == Column::Type::kNumber;
+    if (column == nullptr) return false;  // No element of a tensor is missing: nothing is imputed there.
+    return column->type == Column::Type::kNumber ? scale || impute : column->type == Column::Type::kTensor && scale;
   });
 }
 
@@ -114,9 +116,19 @@ std::vector<std::string> DesignColumns(const Plan& plan) {
   for (const std::string& name : plan.features) {
     const Column* column = plan.schema.Find(name);
     if (column == nullptr) continue;  // Only in a plan made by hand; the parser refuses it.
-    if (column->type == Column::Type::kNumber) out.push_back(name);
+    if (column->type == Column::Type::kNumber || column->type == Column::Type::kTensor) out.push_back(name);
     for (std::size_t i = 1; i < column->levels.size(); ++i)
       out.push_back(fmt::format("{}={}", name, column->levels[i]));
+  }
+  return out;
+}
+
+std::size_t DesignWidth(const Plan& plan) {
+  std::size_t out = 0;
+  for (const std::string& name : plan.features) {
+    const Column* column = plan.schema.Find(name);
+    if (column == nullptr) continue;
+    out += column->type == Column::Type::kCategory ? column->levels.size() - 1 : column->Elements();
   }
   return out;
 }

@@ -9,7 +9,7 @@
 namespace consilium {
 namespace {
 
-constexpr std::size_t kMaxPlanBytes = 1 << 20, kMaxFeatures = 1024, kMaxDescribed = 512, kMaxDesignColumns = 1 << 16;
+constexpr std::size_t kMaxPlanBytes = 1 << 20, kMaxFeatures = 1024, kMaxDescribed = 512, kMaxInputs = 1 << 20;
 constexpr std::uint32_t kMaxRounds = 100'000, kMaxAttempts = 10'000'000;
 
 std::uint32_t Small(Reader& r, const std::string& key, std::uint32_t least, std::uint32_t most,
@@ -137,13 +137,12 @@ class PlanReader {
       if (name == plan_.label)
         r.Refuse("features", fmt::format("'{}' is the label; a model that reads the answer learns nothing", name));
       RefuseSpecial(r, "features", name);
-      if (column != nullptr && column->type != Column::Type::kNumber && column->type != Column::Type::kCategory) {
-        r.Refuse("features", fmt::format("'{}' is neither a number nor a category", name));
-      }
+      if (column != nullptr && (column->type == Column::Type::kLabel || column->type == Column::Type::kText))
+        r.Refuse("features", fmt::format("'{}' is neither a number nor a category nor a tensor", name));
       if (!seen.insert(name).second) r.Refuse("features", fmt::format("'{}' is there twice", name));
     }
-    if (const std::size_t count = DesignColumns(plan_).size(); count > kMaxDesignColumns) {
-      r.Refuse("features", fmt::format("make {} model inputs, more than {}", count, kMaxDesignColumns));
+    if (const std::size_t count = DesignWidth(plan_); count > kMaxInputs) {
+      r.Refuse("features", fmt::format("make {} model inputs, more than {}", count, kMaxInputs));
     }
   }
 
@@ -158,7 +157,8 @@ class PlanReader {
       const Column* label = Declared(r, "label", plan_.label);
       if (label != nullptr && label->type != Column::Type::kLabel) {
         r.Refuse("label",
-                 fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative", plan_.label));
+                 fmt::format("'{}' is no label; declare it with type = \"label\", and positive and negative or classes",
+                             plan_.label));
       }
       CheckFeatures(r);
     }
@@ -206,6 +206,11 @@ class PlanReader {
     TRY(r.Finish());
     Reader model = Section("model");
     plan_.model = model.Choice("kind", {"logistic"}, plan_.model);
+    const Column* label = plan_.schema.Find(plan_.label);
+    if (plan_.model == "logistic" && label != nullptr && !label->classes.empty()) {
+      model.Refuse("kind", fmt::format("a logistic model tells yes from no, and the label '{}' has {} classes",
+                                       plan_.label, label->classes.size()));
+    }
     return model.Finish();
   }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/model/metrics.h"
+#include "hospital_node/data/sum.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/design.h"
 

@@ -13,7 +13,7 @@ Result<Vector> ModelFrom(const Plan& plan, const ModelRequest& request, const In
   const auto found = inputs.find(request.model);
   if (found == inputs.end() || BlobRoot(found->second) != request.model)
     return Fail(Code::kProtocol, "the query's model is absent or differs from its root");
-  const auto parameters = ParseParameterBlob(found->second, LogisticLayout(DesignSources(plan).size()));
+  const auto parameters = ParseParameterBlob(found->second, LogisticLayout(DesignWidth(plan)));
   if (!parameters) return Fail(Code::kProtocol, parameters.error().what);
   return Vector(Eigen::Map<const Vector>(parameters->data(), static_cast<Eigen::Index>(parameters->size())));
 }

@@ -8,7 +8,7 @@
 namespace consilium::node {
 
 struct Design {
-  Matrix x;  // rows x DesignColumns(plan)
+  Matrix x;  // rows x DesignWidth(plan)
   Vector y;  // The label.
 };
 
@@ -17,21 +17,8 @@ Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::
                    const Preprocessing& preprocessing);
 Preprocessing SiteScaled(const Plan& plan, const Table& table, const std::vector<std::size_t>& train,
                          Preprocessing preprocessing);
+std::vector<std::uint32_t> RowNumbers(const std::vector<std::size_t>& rows);  // As TableSource takes them.
 // All of a hospital's own: imputation and scale from its training rows; what a model trained alone would use.
 Preprocessing OwnPreprocessing(const Plan& plan, const Table& table, const std::vector<std::size_t>& train);
-
-// Sums whose error does not grow with the number of terms (Neumaier 1974).
-class CompensatedSum {
- public:
-  void Add(double v) {
-    const double sum = sum_ + v;
-    lost_ += std::abs(sum_) >= std::abs(v) ? (sum_ - sum) + v : (v - sum) + sum_;
-    sum_ = sum;
-  }
-  [[nodiscard]] double value() const { return sum_ + lost_; }
-
- private:
-  double sum_ = 0, lost_ = 0;
-};
 
 }  // namespace consilium::node

@@ -19,8 +19,8 @@ std::vector<Side> SideOfPatients(const Plan& plan, const Table& table) {
   if (plan.use_split_column) return table.declared_side;
   std::vector<Side> out;
   const std::string seed = std::to_string(plan.seed);
-  for (const std::string& id : table.patient_ids) {
-    const Digest digest = Fields("consilium/split").AddText(seed).AddText(id).Hash();
+  for (std::size_t patient = 0; patient < table.patients(); ++patient) {
+    const Digest digest = Fields("consilium/split").AddText(seed).AddText(table.patient_ids[patient]).Hash();
     out.push_back(Fraction(digest) < plan.test_fraction ? Side::kTest : Side::kTrain);
   }
   return out;

@@ -8,11 +8,14 @@
 #include "common/model/metrics.h"
 #include "common/model/parameters.h"
 #include "hospital_node/training/design.h"
+#include "tests/data/archives.h"
+#include "tests/data/scratch.h"
 #include "tests/data/tables.h"
 
 namespace consilium::node {
 namespace {
 
+using namespace std::string_literals;
 using testing::kNone;
 using testing::ManyPatients;
 using testing::SmallDescribePlan;
@@ -49,6 +52,33 @@ TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
   };
   EXPECT_EQ(raw->blocks, expected);
   EXPECT_TRUE(Encode(query, *raw, nullptr).has_value()) << "the blocks fit the query";
+}
+
+TEST(DescribeQuery, TensorsHaveOneMeanAndSpreadAndClassesTheirCounts) {
+  const std::string schema =
+      "[columns.image]\ntype = 'tensor'\nshape = [2]\nminimum = 0\nmaximum = 200\n"
+      "[columns.digit]\ntype = 'label'\nclasses = [0, 1, 2]\n";
+  const Plan plan = testing::PlanFrom(
+      "[study]\nname = 't'\npurpose = 'p'\nresearcher = 'r'\nminimum_patients = 1\n[data]\ndataset = 'd'\nschema = "
+      "'s'\n"
+      "[describe]\ncolumns = ['image', 'digit']\n" +
+          std::string(testing::kUnprotected),
+      schema);
+  testing::Scratch scratch;
+  scratch.Write("set.npz", testing::Zip({{"image.npy", testing::Npy("|u1", "(3, 2)", "\x00\x00\x64\xc8\x64\x64"s)},
+                                         {"digit.npy", testing::Npy("|u1", "(3,)", "\2\0\2"s)}}));
+  const Table table = *ReadNpz((scratch.path() / "set.npz").string(), plan.schema, {.memory_bytes = 2});
+  const Query query = DescribeQuery(plan, DescribeRequestOf(plan), 3);
+  const auto raw = ComputeDescribe(plan, table, query);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  // Rows (0, 0), (100, 200), (100, 100) are u = (-1, -1), (0, 1), (0, 0).
+  const std::vector<std::vector<double>> expected = {{1},    {3},   {3}, {1}, {3}, {0},
+                                                     {-0.5}, {1.5}, {1}, {3}, {0}, {1, 0, 2}};
+  EXPECT_EQ(raw->blocks, expected);
+  const Bytes words = *Encode(query, *raw, nullptr);
+  const std::vector<ColumnSummary> columns =
+      Summarise(plan, DescribeRequestOf(plan), *Answer::Create(query, {1}, words));
+  EXPECT_FALSE(columns[0].shown) << "one hospital alone is never shown";
 }
 
 TEST(DescribeQuery, AColumnWithFewerPatientsThanTheMinimumIsSuppressed) {
