@@ -18,7 +18,7 @@ namespace {
 
 std::atomic<bool> interrupted = false;
 
-Result<Api> OpenApi(const Context& context) { return Api::Open(TRY(LoadLogin(context.coordinator))); }
+Result<HttpApi> OpenApi(const Context& context) { return HttpApi::Open(TRY(LoadLogin(context.coordinator))); }
 
 std::string Number(const Value& value) { return value.IsNumber() ? CanonicalJson(value) : "-"; }
 std::string Cell(const Value& value) { return Printable(value.AsString()); }
@@ -85,6 +85,7 @@ std::string StudyText(const Value& s) {
     }
     out += "\n" + NoRanking(evaluation);
   }
+  if (const std::string released = ReleasedTable(s["results"]); !released.empty()) out += "\n" + released;
   if (s.Has("model_sha256")) out += "model SHA-256: " + Cell(s["model_sha256"]) + "\n";
   return out;
 }
@@ -108,7 +109,7 @@ int LoginCommand(const Context& context, const std::string& url, const std::stri
       login.officer_key = std::filesystem::absolute(officer_key).string();
       TRY(LoadOfficerKey(login.officer_key));
     }
-    const Api api = TRY(Api::Open(login));
+    const HttpApi api = TRY(HttpApi::Open(login));
     constexpr int kTries = 20;  // A coordinator that was started a moment ago answers in a moment.
     auto status = api.Get("/v1/status");
     for (int i = 0; i < kTries && !status && status.error().code == Code::kUnreachable; ++i) {
@@ -182,7 +183,7 @@ int Propose(const Context& context, const Change& change, bool yes, const std::s
             const std::string& declined, const std::string& done) {
   const auto answer = [&]() -> Result<Value> {
     const Login login = TRY(LoadLogin(context.coordinator));
-    const Api api = TRY(Api::Open(login));
+    const HttpApi api = TRY(HttpApi::Open(login));
     const Proposal proposal = TRY(ProposeRoster(api, change));
     std::optional<IdentityKey> officer;
     if (proposal.founder) officer = TRY(LoadOfficerKey(login.officer_key));
@@ -302,7 +303,7 @@ int StudyPostCommand(const Context& context, const std::string& study, const std
 int StudyLogsCommand(const Context& context, const std::string& study) {
   const auto done = [&]() -> Status {
     constexpr std::int64_t kPage = 1000;
-    const Api api = TRY(OpenApi(context));
+    const HttpApi api = TRY(OpenApi(context));
     const Value found = TRY(api.Get(StudyPath(study)));
     std::int64_t first = 1;
     for (std::int64_t rows = kPage; rows == kPage; first += rows) {

@@ -48,6 +48,13 @@ struct DemoOptions {
 };
 int DemoCommand(const Context& context, const DemoOptions& options);
 
+struct SimulateOptions {
+  std::string plan, data, directory;  // A file or a folder for each hospital; where results go ("": ./simulation/...).
+  unsigned workers = 0;               // Threads that train; 0: one for each core.
+  bool compare = true;                // With each hospital's own model, and with the pooled one.
+};
+int SimulateCommand(const Context& context, const SimulateOptions& options);
+
 // Set by SIGINT and SIGTERM after CatchInterrupts; commands that wait look at it.
 void CatchInterrupts();
 bool Interrupted();

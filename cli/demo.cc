@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <ctime>
 #include <optional>
 
 #include "cli/commands.h"
@@ -14,7 +13,6 @@
 #include "cli/watch.h"
 #include "common/base/files.h"
 #include "common/storage/database.h"
-#include "common/wire/records.h"
 #include "hospital_node/commands.h"
 #include "hospital_node/workbench.h"
 
@@ -24,15 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxModel = 256 << 20;
-
-std::string DateTime() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  char text[32];
-  localtime_r(&now, &parts);
-  std::strftime(text, sizeof text, "%Y-%m-%d-%H%M%S", &parts);
-  return text;
-}
 
 // The daemons' directories: kept beside the results, or in a temporary folder that goes with this object. Unix sockets
 // have short paths, so the temporary one is near the root.
@@ -64,29 +53,13 @@ class StateFolder {
   bool temporary_;
 };
 
-// What the comparison with pooled training needs of the last "train" query; a node keeps it for its own results.
-Result<Query> LastTrainQuery(const fs::path& node, const std::string& study) {
-  const auto database = TRY(Database::Open(node / "database"));
-  const Stored stored = TRY(database->Load());
-  const auto found = stored.state.find({"study", study});
-  if (found == stored.state.end()) return Fail(Code::kNotFound, "the node keeps nothing of the study");
-  const ParticipantRecord record = TRY(DecodeParticipantRecord(found->second));
-  return ParseQuery(record.last_query);
-}
-
 class Demo {
  public:
   Demo(const Context& context, const DemoOptions& options) : terminal_(context.terminal), options_(options) {}
 
   Result<DemoFigures> Run() {
     const Instant begin = BootClock::now();
-    out_ = options_.directory.empty() ? fs::path("demo") / DateTime() : fs::path(options_.directory);
-    std::error_code error;
-    if (fs::exists(out_, error) && !fs::is_empty(out_, error)) {
-      return Fail(Code::kInvalid, fmt::format("{} is not empty; give a new folder with --dir", out_.string()));
-    }
-    fs::create_directories(out_ / "logs", error);
-    if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", out_.string(), error.message()));
+    out_ = TRY(ResultsFolder(options_.directory, "demo", "--dir"));
     const Cohort cohort =
         TRY(options_.data.empty() ? GeneratedCohort(out_ / "data", options_.hospitals, options_.rounds)
                                   : OwnCohort(out_ / "data", options_.data, options_.schema, options_.rounds));
@@ -171,7 +144,9 @@ class Demo {
 
   Status ComparePooled(const LocalFederation& federation, const Cohort& cohort, const Plan& plan,
                        const std::string& study, DemoFigures* figures) {
-    const Query query = TRY(LastTrainQuery(federation.NodeDirectory(cohort.hospitals.front().name), study));
+    const auto database = TRY(Database::Open(federation.NodeDirectory(cohort.hospitals.front().name) / "database"));
+    const Stored stored = TRY(database->Load());
+    const Query query = TRY(LastTrainQuery(stored, study));
     const Bytes model = TRY(ReadFile(figures->files.model, kMaxModel));
     std::vector<node::DataSetSpec> specs;
     specs.reserve(cohort.hospitals.size());

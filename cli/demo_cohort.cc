@@ -44,6 +44,28 @@ bool HoldsData(const fs::path& folder, const std::string& pattern) {
   return false;
 }
 
+Result<demo::DemoTable> TableOf(const Schema& schema, const std::string& file) {
+  demo::DemoTable table;
+  table.features.clear();
+  std::vector<std::string> labels;
+  for (const Column& column : schema.columns) {
+    if (column.name == schema.patient_id || column.name == schema.split_column) continue;
+    if (column.type == Column::Type::kNumber || column.type == Column::Type::kCategory)
+      table.features.push_back(column.name);
+    if (column.type == Column::Type::kLabel) labels.push_back(column.name);
+  }
+  if (labels.size() != 1 || table.features.empty()) {
+    return Fail(
+        Code::kInvalid,
+        fmt::format("{} declares {} label and {} feature columns; a demo needs one label and at least one feature",
+                    file, labels.size(), table.features.size()));
+  }
+  table.label = labels.front();
+  return table;
+}
+
+}  // namespace
+
 Result<std::vector<CohortHospital>> FindHospitals(const fs::path& data, const std::string& pattern) {
   std::error_code error;
   std::vector<fs::path> found;
@@ -70,28 +92,6 @@ Result<std::vector<CohortHospital>> FindHospitals(const fs::path& data, const st
   }
   return hospitals;
 }
-
-Result<demo::DemoTable> TableOf(const Schema& schema, const std::string& file) {
-  demo::DemoTable table;
-  table.features.clear();
-  std::vector<std::string> labels;
-  for (const Column& column : schema.columns) {
-    if (column.name == schema.patient_id || column.name == schema.split_column) continue;
-    if (column.type == Column::Type::kNumber || column.type == Column::Type::kCategory)
-      table.features.push_back(column.name);
-    if (column.type == Column::Type::kLabel) labels.push_back(column.name);
-  }
-  if (labels.size() != 1 || table.features.empty()) {
-    return Fail(
-        Code::kInvalid,
-        fmt::format("{} declares {} label and {} feature columns; a demo needs one label and at least one feature",
-                    file, labels.size(), table.features.size()));
-  }
-  table.label = labels.front();
-  return table;
-}
-
-}  // namespace
 
 Result<Cohort> GeneratedCohort(const fs::path& folder, std::uint32_t hospitals, std::uint32_t rounds) {
   demo::DemoStudy study;

@@ -19,6 +19,8 @@ struct Cohort {
   std::string dataset;
 };
 
+// A hospital for each file that matches the pattern, and for each folder with such files; two at least.
+Result<std::vector<CohortHospital>> FindHospitals(const std::filesystem::path& data, const std::string& pattern);
 // Writes data, schema and plans into `folder`.
 Result<Cohort> GeneratedCohort(const std::filesystem::path& folder, std::uint32_t hospitals, std::uint32_t rounds);
 // Writes schema and plans into `folder`; the data stay where they are. The plans use every number and category column,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/settings/terminal.h"
+#include "common/wire/records.h"
 
 namespace consilium::cli {
 namespace {
@@ -24,6 +25,13 @@ double RoundsPerSecond(const Value& study) {
 }
 
 }  // namespace
+
+Result<Query> LastTrainQuery(const Stored& node, const std::string& study) {
+  const auto found = node.state.find({"study", study});
+  if (found == node.state.end()) return Fail(Code::kNotFound, "the node keeps nothing of the study");
+  const ParticipantRecord record = TRY(DecodeParticipantRecord(found->second));
+  return ParseQuery(record.last_query);
+}
 
 std::string DemoTable(const DemoFigures& figures) {
   std::vector<std::vector<std::string>> rows = {{"hospital", "patients", "held out", "local", "federated", "pooled"}};
@@ -47,11 +55,11 @@ std::string DemoTable(const DemoFigures& figures) {
                     fmt::format("{:.3f}", federated / compared), fmt::format("{:.3f}", pooled / compared)});
   }
   const Value& evaluation = figures.study["results"]["evaluation"];
-  std::string out =
-      "AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone (local), by "
-      "the\n"
-      "federation (federated), and on all patients in one place, which only a demo can do (pooled):\n\n" +
-      FormatTable(rows);
+  std::string out = fmt::format(
+      "AUROC on each hospital's own held-out patients, of three models: trained at that hospital alone "
+      "(local), by the\n"
+      "federation (federated), and on all patients in one place, which only a {} can do (pooled):\n\n{}",
+      figures.what, FormatTable(rows));
   if (compared < static_cast<int>(figures.hospitals.size()))
     out += "(not defined: the patients held out there are of one class only.)\n";
   out += fmt::format(
@@ -59,9 +67,10 @@ std::string DemoTable(const DemoFigures& figures) {
       "over all\n"
       "held-out patients together is {}.\n",
       better, compared, AurocText(evaluation));
-  out += fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole demo took {:.1f} s.\n",
-                     figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
-                     RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.seconds);
+  out +=
+      fmt::format("{} rounds in {:.2f} s ({:.0f} rounds a second), {} attempts; the whole {} took {:.1f} s.\n",
+                  figures.study["rounds"].AsInteger(), figures.study["seconds"].AsDouble(),
+                  RoundsPerSecond(figures.study), figures.study["attempt"].AsInteger(), figures.what, figures.seconds);
   return out;
 }
 
@@ -82,7 +91,7 @@ Value Comparison(const DemoFigures& figures) {
 Value DemoJson(const DemoFigures& figures) {
   const Value& s = figures.study;
   Value hospitals = Value(Value::Array());
-  for (std::size_t i = 0; i < figures.hospitals.size(); ++i) {
+  for (std::size_t i = 0; i < figures.own.size(); ++i) {
     const Value& own = figures.own[i];
     hospitals.Push(Value()
                        .Set("name", figures.hospitals[i])

@@ -22,7 +22,7 @@ std::vector<Check> Examine(const std::string& coordinator, const Status& crypto)
   add({"login", true, fmt::format("{}, as {} says", login->url, LoginsFile().string())});
   const HostPort address = AddressOf(login->url);
   if (!add(CheckName(address.host)) || !add(CheckPort(address.host, address.port))) return out;
-  const auto api = Api::Open(*login);
+  const auto api = HttpApi::Open(*login);
   const auto status = api ? api->Get("/v1/status") : std::unexpected(api.error());
   if (!status) return bad("token", status.error()), out;
   add({"token", true, fmt::format("the coordinator of \"{}\" accepts it", (*status)["federation"].AsString())});

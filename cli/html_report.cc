@@ -204,6 +204,39 @@ std::string EvaluationTable(const Value& e) {
   return out + "</table>\n";
 }
 
+// Under their names, as plan and policies have it; one that withheld reads so, never as 0.
+std::string ReleasedTable(const Value& released) {
+  if (!released.IsArray()) return "";
+  std::string out =
+      "<h2>Each hospital's own figures</h2>\n<table><tr><th>hospital</th><th class=\"n\">patients' rows</th><th "
+      "class=\"n\">AUROC [ties wrong, ties right]</th><th class=\"n\">accuracy</th><th class=\"n\">Brier</th><th "
+      "class=\"n\">log loss</th><th>calibration: predicted &rarr; observed (rows)</th></tr>\n";
+  for (const Value& h : released.AsArray()) {
+    if (!h["released"].AsBool()) {
+      out += fmt::format("<tr><td>{}</td><td colspan=\"6\">not released</td></tr>\n", Text(h["name"]));
+      continue;
+    }
+    std::string calibration;
+    for (const Value& range : h["calibration"].AsArray()) {
+      if (range["rows"].IsNumber())
+        calibration += fmt::format("{}{} &rarr; {} ({})", calibration.empty() ? "" : ", ", Figure(range["score"], 2),
+                                   Figure(range["positive"], 2), Count(range["rows"]));
+    }
+    const std::string auroc = h["auroc_low"].IsNumber() ? fmt::format("{} [{}, {}]", Figure(h["auroc"]),
+                                                                      Figure(h["auroc_low"]), Figure(h["auroc_high"]))
+                                                        : "not defined";
+    out += fmt::format(
+        R"(<tr><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td>{}</td></tr>)"
+        "\n",
+        Text(h["name"]), Count(h["rows"]), auroc, Figure(h["accuracy"]), Figure(h["brier"]), Figure(h["log_loss"]),
+        calibration.empty() ? "–" : calibration);
+  }
+  return out +
+         "</table>\n<p>Of the final model on the patients that each hospital held out. \"Not released\": the "
+         "hospital's own "
+         "policy keeps its figures, or too few of its patients are held out; which of the two is not said.</p>\n";
+}
+
 std::string DescribeTable(const Value& d) {
   if (!d.IsObject()) return "";
   std::string out = fmt::format(
@@ -259,7 +292,8 @@ std::string HtmlReport(const Value& study, const Value& comparison) {
       Date(study["ended_ms"]), Count(study["releases"]), Count(study["total_releases"]), Count(study["attempt"]));
   if (study.Has("model_sha256"))
     out += fmt::format("<tr><th>model SHA-256</th><td><code>{}</code></td></tr>\n", Text(study["model_sha256"]));
-  out += "</table>\n" + HospitalTable(study) + ComparisonTable(comparison) + EvaluationTable(results["evaluation"]);
+  out += "</table>\n" + HospitalTable(study) + ComparisonTable(comparison) + EvaluationTable(results["evaluation"]) +
+         ReleasedTable(results["released"]);
   const std::string charts =
       LearningCurve(results) + RocChart(results["evaluation"]) + CalibrationChart(results["evaluation"]);
   if (!charts.empty()) out += "<div class=\"charts\">\n" + charts + "</div>\n";

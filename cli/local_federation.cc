@@ -94,7 +94,7 @@ Status LocalFederation::StartCoordinator(const std::string& federation) {
   const Bytes token = TRY(ReadFile(coordinator::AdminTokenFile(directory), 4096));
   std::string line(Text(token));
   line.erase(line.find_last_not_of("\r\n") + 1);
-  api_ = TRY(Api::Open({endpoints.http, line, ""}));
+  api_ = TRY(HttpApi::Open({endpoints.http, line, ""}));
   return {};
 }
 

@@ -48,7 +48,7 @@ class LocalFederation {
   std::function<bool()> interrupted_;
   std::vector<Daemon> daemons_;
   std::vector<std::string> names_, words_;
-  std::optional<Api> api_;
+  std::optional<HttpApi> api_;
 };
 
 }  // namespace consilium::cli

@@ -16,6 +16,7 @@ struct Options {
   std::string privacy = "none";
   int hours = 72, valid_days = 0;
   DemoOptions demo;
+  SimulateOptions simulate;
 };
 
 CLI::App* Add(CLI::App* parent, Options* o, const std::string& name, const std::string& about,
@@ -37,7 +38,7 @@ CLI::App* AddRemote(CLI::App* parent, Options* o, const std::string& name, const
 
 struct Commands {
   CLI::App *login, *status, *doctor, *invite, *list, *confirm, *revoke, *roster_show, *roster_withdraw, *check, *submit,
-      *studies, *show, *watch, *logs, *pause, *resume, *abort, *download, *verify, *demo;
+      *studies, *show, *watch, *logs, *pause, *resume, *abort, *download, *verify, *demo, *simulate;
 };
 
 void AddFederation(CLI::App* app, Options* o, Commands* c) {
@@ -120,6 +121,22 @@ void AddDemo(CLI::App* app, Options* o, Commands* c) {
   c->demo->add_flag("--keep", o->demo.keep, "Keep the daemons' directories (keys, databases) too");
 }
 
+void AddSimulate(CLI::App* app, Options* o, Commands* c) {
+  c->simulate = Add(app, o, "simulate",
+                    "A plan on data that all lie here: the same federation in one process, with the same model",
+                    "consilium simulate plan.toml --data hospitals/");
+  c->simulate->add_option("PLAN", o->simulate.plan, "The plan's file")->required();
+  c->simulate
+      ->add_option("--data", o->simulate.data,
+                   "A folder with a file (of the schema's pattern; CSV, or .npz) or a folder of CSV for each hospital")
+      ->required();
+  c->simulate->add_option("--out", o->simulate.directory, "Where results go (otherwise ./simulation/DATE-TIME)");
+  c->simulate->add_option("--workers", o->simulate.workers, "Threads that compute (otherwise one for each core)")
+      ->check(CLI::Range(1, 256));
+  c->simulate->add_flag("!--no-comparison", o->simulate.compare,
+                        "Do not train each hospital's own model and the pooled one");
+}
+
 int Dispatch(const Options& o, const Commands& c) {
   const Context context{Terminal("consilium", o.json), o.coordinator};
   if (c.login->parsed()) return LoginCommand(context, o.url, o.token_file, o.officer_key);
@@ -141,6 +158,7 @@ int Dispatch(const Options& o, const Commands& c) {
   if (c.abort->parsed()) return StudyPostCommand(context, o.study, "abort");
   if (c.download->parsed()) return StudyDownloadCommand(context, o.study, o.out);
   if (c.verify->parsed()) return AuditVerifyCommand(context, o.path);
+  if (c.simulate->parsed()) return SimulateCommand(context, o.simulate);
   return DemoCommand(context, o.demo);
 }
 
@@ -156,6 +174,7 @@ int Main(int argc, char** argv) {
   AddFederation(&app, &o, &c);
   AddStudies(&app, &o, &c);
   AddDemo(&app, &o, &c);
+  AddSimulate(&app, &o, &c);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

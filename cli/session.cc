@@ -86,15 +86,15 @@ Result<Login> LoadLogin(const std::string& url) {
   return Login{wanted, entry["token"].AsString(), entry["officer_key"].AsString()};
 }
 
-Result<Api> Api::Open(const Login& login) {
+Result<HttpApi> HttpApi::Open(const Login& login) {
   TRY(CheckUrl(login.url));
-  return Api(TRY(HttpClient::Tcp(login.url)), login.token);
+  return HttpApi(TRY(HttpClient::Tcp(login.url)), login.token);
 }
-Result<Value> Api::Get(const std::string& path) const { return JsonOf(TRY(client_.Get(path, token_))); }
-Result<Value> Api::Post(const std::string& path, const Value& body) const {
+Result<Value> HttpApi::Get(const std::string& path) const { return JsonOf(TRY(client_.Get(path, token_))); }
+Result<Value> HttpApi::Post(const std::string& path, const Value& body) const {
   return JsonOf(TRY(client_.Post(path, body, token_)));
 }
-Result<std::string> Api::Body(const std::string& path) const { return BodyOf(TRY(client_.Get(path, token_))); }
+Result<std::string> HttpApi::Body(const std::string& path) const { return BodyOf(TRY(client_.Get(path, token_))); }
 
 Result<IdentityKey> LoadOfficerKey(const std::string& path) {
   if (path.empty()) {

@@ -25,15 +25,26 @@ Result<Login> LoadLogin(const std::string& url);
 Status CheckUrl(const std::string& url);
 HostPort AddressOf(const std::string& url);  // Of a URL that CheckUrl takes.
 
+// HTTP /v1 (docs/api.md), wherever it is answered.
 class Api {
  public:
-  static Result<Api> Open(const Login& login);
-  [[nodiscard]] Result<Value> Get(const std::string& path) const;
-  [[nodiscard]] Result<Value> Post(const std::string& path, const Value& body = {}) const;
-  [[nodiscard]] Result<std::string> Body(const std::string& path) const;  // Of any type.
+  virtual ~Api() = default;
+  [[nodiscard]] virtual Result<Value> Get(const std::string& path) const = 0;
+  [[nodiscard]] virtual Result<Value> Post(const std::string& path, const Value& body) const = 0;
+  [[nodiscard]] Result<Value> Post(const std::string& path) const { return Post(path, {}); }
+  [[nodiscard]] virtual Result<std::string> Body(const std::string& path) const = 0;  // Of any type.
+};
+
+class HttpApi final : public Api {
+ public:
+  static Result<HttpApi> Open(const Login& login);
+  using Api::Post;
+  [[nodiscard]] Result<Value> Get(const std::string& path) const override;
+  [[nodiscard]] Result<Value> Post(const std::string& path, const Value& body) const override;
+  [[nodiscard]] Result<std::string> Body(const std::string& path) const override;
 
  private:
-  Api(HttpClient client, std::string token) : client_(std::move(client)), token_(std::move(token)) {}
+  HttpApi(HttpClient client, std::string token) : client_(std::move(client)), token_(std::move(token)) {}
   HttpClient client_;
   std::string token_;
 };

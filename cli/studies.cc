@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <thread>
 
 #include "common/base/files.h"
@@ -31,7 +32,26 @@ Result<std::string> Fetch(const Api& api, const std::string& path, const fs::pat
   return target.string();
 }
 
+std::string DateTime() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  char text[32];
+  localtime_r(&now, &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%d-%H%M%S", &parts);
+  return text;
+}
+
 }  // namespace
+
+Result<fs::path> ResultsFolder(const std::string& wanted, const std::string& kind, const std::string& option) {
+  fs::path out = wanted.empty() ? fs::path(kind) / DateTime() : fs::path(wanted);
+  std::error_code error;
+  if (fs::exists(out, error) && !fs::is_empty(out, error))
+    return Fail(Code::kInvalid, fmt::format("{} is not empty; give a new folder with {}", out.string(), option));
+  fs::create_directories(out / "logs", error);
+  if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", out.string(), error.message()));
+  return out;
+}
 
 Result<Plan> ReadPlan(const fs::path& path) {
   const Bytes text = TRY(ReadFile(path, kMaxPlan));
@@ -146,6 +166,25 @@ Result<Files> Download(const Api& api, const std::string& study, const fs::path&
   files.html = (directory / "report.html").string();
   TRY(WriteFileAtomic(files.html, View(HtmlReport(state, {}))));
   return files;
+}
+
+std::string ReleasedTable(const Value& results) {
+  const Value& released = results["released"];
+  if (!released.IsArray()) return "";
+  std::vector<std::vector<std::string>> rows = {
+      {"hospital", "rows", "AUROC", "ties wrong", "ties right", "accuracy", "brier", "log_loss"}};
+  for (const Value& h : released.AsArray()) {
+    std::vector<std::string>& row = rows.emplace_back();
+    row.push_back(Printable(h["name"].AsString()));
+    if (!h["released"].AsBool()) {
+      row.emplace_back("not released");
+      row.resize(rows.front().size());
+      continue;
+    }
+    for (const char* key : {"rows", "auroc", "auroc_low", "auroc_high", "accuracy", "brier", "log_loss"})
+      row.push_back(h[key].IsNumber() ? Number(h[key]) : "not defined");
+  }
+  return "each hospital's own figures, of the final model on its held-out patients\n" + FormatTable(rows);
 }
 
 // Why a column's counts may not add up to the rows.

@@ -34,6 +34,11 @@ bool IsComplete(const Value& study);
 Result<Value> Follow(const Api& api, const std::string& study, Duration interval, Duration patience,
                      const std::function<void(const Value&)>& see, const std::function<bool()>& stop);
 
+// A new folder for results, with logs/ in it: `wanted`, or KIND/DATE-TIME when that is empty. kInvalid when it has
+// content; `option` is what names it on the command line.
+Result<std::filesystem::path> ResultsFolder(const std::string& wanted, const std::string& kind,
+                                            const std::string& option);
+
 // What `download` left; "" where the study has none.
 struct Files {
   std::string model, report, html, audit, results;
@@ -41,6 +46,7 @@ struct Files {
 Result<Files> Download(const Api& api, const std::string& study, const std::filesystem::path& directory);
 
 // A described study's table 1 as text; "" when the results hold none.
+std::string ReleasedTable(const Value& results);  // Of single hospitals, by name; "" where none were asked for.
 std::string DescribeTable(const Value& results);
 
 }  // namespace consilium::cli

@@ -84,8 +84,11 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
                             directory.string(), directory.string()));
   }
   if (!bytes) return std::unexpected(bytes.error());
-  const std::string file = path.string();
-  const Value root = TRY(ParseToml(Text(*bytes), file));
+  return ParseConfig(Text(*bytes), path.string());
+}
+
+Result<Config> ParseConfig(std::string_view text, const std::string& file, std::vector<std::string>* keys) {
+  const Value root = TRY(ParseToml(text, file));
   Config config;
   Reader top(root, file, "");
   const auto section = [&](const char* name) {
@@ -100,6 +103,12 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   config.endpoint = h.String("endpoint", "");
   config.http = w.String("listen", config.http);
   config.log_level = l.Choice("level", {"debug", "info", "warning", "error"}, config.log_level);
+  const std::pair<const char*, Reader*> readers[] = {{"federation", &f}, {"hospitals", &h}, {"http", &w}, {"log", &l}};
+  for (const auto& [name, reader] : readers) {
+    for (const std::string& key : reader->known()) {
+      if (keys != nullptr) keys->push_back(std::string(name) + "." + key);
+    }
+  }
   for (Reader* reader : {&top, &f, &h, &w, &l}) TRY(reader->Finish());
   TRY(CheckConfig(config));
   return config;

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "common/crypto/keys.h"
 
@@ -26,6 +27,8 @@ Status CheckConfig(const Config& config);
 std::filesystem::path ConfigFile(const std::filesystem::path& directory);
 Status WriteConfig(const std::filesystem::path& directory, const Config& config);
 Result<Config> LoadConfig(const std::filesystem::path& directory);
+// `file` is its name in messages; `keys` gets every key that there is, as "section.key".
+Result<Config> ParseConfig(std::string_view text, const std::string& file, std::vector<std::string>* keys = nullptr);
 
 struct Keys {
   IdentityKey identity;  // Signs every message.

@@ -139,5 +139,7 @@ class CoordinatorCore final : public Service {
 // For people: why a study failed and how to go on, where its reason needs more than a word; "" otherwise.
 std::string WhyEnded(const Study& study);
 std::string Report(const Study& study, const RosterChain& chain);
+// The algorithm's results, the hospitals of "released" with their "name".
+Value NamedResults(const Study& study, const RosterChain& chain);
 
 }  // namespace consilium::coordinator

@@ -124,7 +124,7 @@ Result<Endpoints> Start(const fs::path& directory, const Config& config, Running
                          .stored = std::move(*stored),
                          .storage = running->database.get(),
                          .blobs = running->blobs.get()};
-  auto service = TRY(Service::Create(std::move(options), Now{BootClock::now(), WallMilliseconds()}));
+  auto service = TRY(Service::Create(std::move(options), ReadClocks()));
   LoopOptions loop;
   loop.core = std::move(service);
   loop.storage = running->database.get();
@@ -196,14 +196,13 @@ Result<Value> StatusOf(const fs::path& directory, bool* running) {
                                       .stored = std::move(stored),
                                       .storage = database.get(),
                                       .blobs = blobs.get()},
-                                     Now{BootClock::now(), WallMilliseconds()}));
+                                     ReadClocks()));
   RequestReceived request;
   request.id = 1;
   request.method = "GET";
   request.path = "/v1/status";
   request.local = true;
-  const TurnResult result =
-      service->Turn({request}, Now{BootClock::now(), WallMilliseconds()});  // Nothing is carried out.
+  const TurnResult result = service->Turn({request}, ReadClocks());  // Nothing is carried out.
   if (result.replies.empty()) return Fail(Code::kCorrupt, "the state gives no answer; restore a backup");
   return ParseJson(Text(result.replies.front().body));
 }

@@ -76,7 +76,52 @@ std::string EvaluationTable(const Value& evaluation) {
   return out;
 }
 
+std::string Fixed(const Value& value) {
+  return value.IsNumber() ? fmt::format("{:.4f}", value.AsDouble()) : std::string("-");
+}
+
+// Under their names, as plan and policies have it; one that withheld reads so, never as 0.
+std::string ReleasedTable(const Value& released) {
+  std::string out = "| hospital | patients' rows | AUROC (ties wrong to ties right) | accuracy | Brier | log loss |\n";
+  out += "|---|---|---|---|---|---|\n";
+  std::string calibration;
+  for (const Value& h : released.AsArray()) {
+    const std::string name = Escaped(h["name"].AsString());
+    if (!h["released"].AsBool()) {
+      out += fmt::format("| {} | not released | not released | not released | not released | not released |\n", name);
+      continue;
+    }
+    const std::string auroc = h["auroc_low"].IsNumber() ? fmt::format("{} [{}, {}]", Fixed(h["auroc"]),
+                                                                      Fixed(h["auroc_low"]), Fixed(h["auroc_high"]))
+                                                        : "not defined";
+    out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", name, Number(h["rows"]), auroc, Fixed(h["accuracy"]),
+                       Fixed(h["brier"]), Fixed(h["log_loss"]));
+    for (const Value& range : h["calibration"].AsArray()) {
+      if (range["rows"].IsNumber())
+        calibration += fmt::format("| {} | {} | {} | {} |\n", name, Number(range["rows"]), Fixed(range["score"]),
+                                   Fixed(range["positive"]));
+    }
+  }
+  out +=
+      "\nA hospital reads \"not released\" where its own policy keeps its figures, or too few of its patients are held "
+      "out; which of the two is not said.\n";
+  if (calibration.empty()) return out;
+  return out + "\n| hospital | patients' rows | mean predicted probability | observed share |\n|---|---|---|---|\n" +
+         calibration;
+}
+
 }  // namespace
+
+Value NamedResults(const Study& study, const RosterChain& chain) {
+  Value results = study.algorithm().Results();
+  if (!results.Has("released")) return results;
+  Value named{Value::Array{}};
+  for (Value entry : results["released"].AsArray()) {
+    const Member* member = chain.current().ByNumber(static_cast<std::uint32_t>(entry["hospital"].AsInteger()));
+    named.Push(entry.Set("name", member == nullptr ? std::string() : member->name));
+  }
+  return results.Set("released", std::move(named));
+}
 
 std::string WhyEnded(const Study& study) {
   if (study.record().reason != Reason::kSingleClass) return "";
@@ -116,10 +161,11 @@ std::string Report(const Study& study, const RosterChain& chain) {
                                  : fmt::format("left out: {}", Name(absence->second.reason));
     out += fmt::format("| {} | {} | {} |\n", member.name, consent, last);
   }
-  const Value results = study.algorithm().Results();
+  const Value results = NamedResults(study, chain);
   if (const std::string why = WhyEnded(study); !why.empty()) out += fmt::format("\n**{}**\n", Escaped(why));
   if (results.Has("describe")) out += "\n## Federated description\n\n" + DescribeTable(results["describe"]);
   if (results.Has("evaluation")) out += "\n## Evaluation\n\n" + EvaluationTable(results["evaluation"]);
+  if (results.Has("released")) out += "\n## Each hospital's own figures\n\n" + ReleasedTable(results["released"]);
   out += "\n## Plan\n\n```\n" + Summary(plan) + "\n```\n";
   return out;
 }

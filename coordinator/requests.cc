@@ -301,7 +301,7 @@ Value CoordinatorCore::ToValue(const Study& study, bool whole) const {
     item.Set("absent_reason", absence == study.absences().end() ? std::string_view("") : Name(absence->second.reason));
     hospitals.Push(std::move(item));
   }
-  out.Set("hospitals", std::move(hospitals)).Set("results", study.algorithm().Results());
+  out.Set("hospitals", std::move(hospitals)).Set("results", NamedResults(study, chain_));
   if (record.releases > 0) {
     auto message = ReadFrame(record.release_frame, options_.identity.verify_key());
     CHECK(message.has_value() && std::holds_alternative<Release>(*message));  // Verified when the study was restored.

@@ -8,12 +8,38 @@ namespace consilium::coordinator {
 Round::Round(RoundOptions options)
     : options_(std::move(options)),
       variant_(std::make_unique<PlainServer>(options_.record.cohort, options_.quorum)),
-      sum_(std::make_shared<Bytes>(options_.query.WireBytes())) {
+      sum_(std::make_shared<Bytes>(options_.query.AnswerBytes(options_.record.cohort.size()))) {
   CHECK(options_.quorum >= 2);  // A sum of one is that hospital's data.
 }
 
 bool Round::InCohort(std::uint32_t number) const {
   return std::binary_search(options_.record.cohort.begin(), options_.record.cohort.end(), number);
+}
+
+std::size_t Round::SlotOf(std::uint32_t number) const {
+  if (options_.query.release == ReleaseTo::kSum) return 0;
+  const auto& cohort = options_.record.cohort;
+  const auto found = std::ranges::lower_bound(cohort, number);
+  CHECK(found != cohort.end() && *found == number);  // BeginFold took it.
+  return static_cast<std::size_t>(found - cohort.begin()) * options_.query.WireBytes();
+}
+
+std::span<std::uint8_t> Round::Slot(std::uint32_t number) {
+  return std::span(*sum_).subspan(SlotOf(number), options_.query.WireBytes());
+}
+
+Bytes Round::TakeWords() {
+  Bytes words = Omitted(Twin::kOneAnswer) ? *sum_ : std::move(*sum_);
+  if (options_.query.release == ReleaseTo::kSum) return words;
+  const std::size_t length = options_.query.WireBytes();
+  std::size_t end = 0;
+  for (const std::uint32_t number : survivors_) {  // Closes the gaps of those that are missing.
+    if (const std::size_t slot = SlotOf(number); slot > end)
+      std::memcpy(words.data() + end, words.data() + slot, length);
+    end += length;
+  }
+  words.resize(end);
+  return words;
 }
 
 Round::Verdict Round::OnOffer(std::uint32_t from, const Offer& offer) {
@@ -50,6 +76,11 @@ void Round::EndFold(std::uint32_t from, bool intact) {
   if (!intact) {
     state_ = State::kFailed;
     failure_ = Reason::kFailedHere;
+    return;
+  }
+  if (options_.query.release == ReleaseTo::kHospital && !Answer::Create(options_.query, {from}, ToBytes(Slot(from)))) {
+    std::ranges::fill(Slot(from), 0);
+    declined_[from] = Reason::kMalformed;
     return;
   }
   added_.insert(from);

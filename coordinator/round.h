@@ -5,6 +5,7 @@
 //
 // The visible profile (Plain) begins at Collecting and ends at Done; the other phases belong to Straight and Hsa1.
 // Round owns no socket, thread or clock, and no vector but the one running sum: memory does not grow with hospitals.
+// With release = hospital each member has a slot of its own in it, to which its upload is added: it becomes the answer.
 #pragma once
 
 #include <map>
@@ -47,8 +48,12 @@ class Round {
   // The owner folds whole uploads into the sum, one after another (inline at once, spooled ones in a job), between
   // BeginFold and EndFold. BeginFold is false when the upload is not wanted (any more) or was counted already.
   bool BeginFold(std::uint32_t from, const Digest& root);
-  void EndFold(std::uint32_t from, bool intact);  // Not intact: the sum is spoilt, the attempt fails.
+  // Not intact: the sum is spoilt, the attempt fails. With release = hospital a vector that does not count its hospital
+  // once is not taken, which the sum over all could not attribute: from is then not Uploaded but declined.
+  void EndFold(std::uint32_t from, bool intact);
   [[nodiscard]] const std::shared_ptr<Bytes>& sum() const { return sum_; }
+  [[nodiscard]] std::size_t SlotOf(std::uint32_t number) const;  // Offset in the sum of what this member adds to.
+  [[nodiscard]] Bytes TakeWords();  // Once Done: the sum, or the survivors' slots, ascending. Leaves nothing here.
 
   void OnDeclined(std::uint32_t from, Reason reason);
   void OnLost(std::uint32_t from, Instant now);
@@ -70,6 +75,7 @@ class Round {
   [[nodiscard]] Duration TimeLeft(Instant now) const;
 
  private:
+  [[nodiscard]] std::span<std::uint8_t> Slot(std::uint32_t number);
   void Settle(Instant now);
   void Finish();
 

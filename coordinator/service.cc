@@ -22,14 +22,15 @@ Error Corrupt(const std::string& what, const Error& why) {
 
 Result<Value> ParseState(ByteView blob) { return ParseJson(Text(blob), {.bytes = 4 << 20, .depth = 16}); }
 
-// Adds a spooled upload to the running sum, tile by tile.
-std::any FoldUpload(const BlobStore& blobs, const Digest& root, Ring ring, Bytes* sum) {
+// Adds a spooled upload to the running sum, or to its slot in it, tile by tile.
+std::any FoldUpload(const BlobStore& blobs, const Effects::Fold& fold) {
   constexpr std::uint64_t kTile = std::uint64_t{256} * 1024;
-  Bytes tile(std::min<std::uint64_t>(kTile, sum->size()));
-  for (std::uint64_t at = 0; at < sum->size(); at += kTile) {
-    const std::uint64_t length = std::min<std::uint64_t>(kTile, sum->size() - at);
-    if (!blobs.Read(root, at, std::span(tile).first(length))) return false;
-    AddWords(ring, std::span(*sum).subspan(at, length), ByteView(tile).first(length));
+  const std::span<std::uint8_t> sum = std::span(*fold.sum).subspan(fold.offset, fold.bytes);
+  Bytes tile(std::min<std::uint64_t>(kTile, sum.size()));
+  for (std::uint64_t at = 0; at < sum.size(); at += kTile) {
+    const std::uint64_t length = std::min<std::uint64_t>(kTile, sum.size() - at);
+    if (!blobs.Read(fold.root, at, std::span(tile).first(length))) return false;
+    AddWords(fold.ring, sum.subspan(at, length), ByteView(tile).first(length));
   }
   return true;
 }
@@ -330,8 +331,7 @@ void CoordinatorCore::Carry(Study& study) {
   for (const Effects::Fold& fold : effects.folds) {
     const std::uint64_t job = next_job_++;
     jobs_[job] = {study.id(), fold.number, study.round()->record().attempt, fold.root};
-    result_.runs.push_back(
-        {job, [blobs = options_.blobs, fold] { return FoldUpload(*blobs, fold.root, fold.ring, fold.sum.get()); }});
+    result_.runs.push_back({job, [blobs = options_.blobs, fold] { return FoldUpload(*blobs, fold); }});
   }
   auto& times = run_times_.try_emplace(study.id(), Instant{}, Instant{}).first->second;
   if (study.round() != nullptr && times.first == Instant{}) times.first = now_.instant;

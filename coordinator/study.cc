@@ -63,7 +63,7 @@ Result<std::unique_ptr<Study>> Study::Restore(const StudyRecord& record, StudyCo
     if (last->model.bytes > kInlineBlob) study->model_root_ = last->model.root;
   }
   if (study->record_.open) {
-    Status opened = study->OpenRound(now.instant);
+    Status opened = study->OpenRound(study->OpenedAt(now));
     if (!opened) return std::unexpected(opened.error());
     for (std::uint32_t number : study->record_.open->cohort) study->round_->OnLost(number, now.instant);
     // Its inputs, in case the disk lost them: they are a function of the state.
@@ -77,7 +77,8 @@ std::vector<std::uint32_t> Study::Approved() const {
   std::vector<std::uint32_t> out;
   for (const auto& [number, verdict] : record_.verdicts) {
     const Member* member = context_.roster->current().ByNumber(number);
-    if (verdict.approved && member != nullptr && !member->revoked) out.push_back(number);
+    const bool in = member != nullptr && (!member->revoked || Omitted(Twin::kNewestRoster));
+    if (verdict.approved && in) out.push_back(number);
   }
   return out;
 }
@@ -87,6 +88,9 @@ std::vector<std::uint32_t> Study::Acquainted(const std::vector<std::uint32_t>& c
     const Roster* roster = context_.roster->Find(record_.verdicts.at(number).roster);
     return roster == nullptr ? 0 : roster->members.size();
   };
+  const bool all =
+      std::ranges::all_of(candidates, [&](std::uint32_t number) { return pinned(number) >= candidates.back(); });
+  if (all) return candidates;  // As nearly always; what follows looks at every pair.
   std::vector<std::uint32_t> best;
   for (const std::uint32_t highest : candidates) {
     std::vector<std::uint32_t> company;
@@ -268,6 +272,8 @@ void Study::Begin(std::vector<std::uint32_t> cohort, Now now) {
   record.cohort = std::move(cohort);
   record.roster = context_.roster->hash();
   record.last_release = record_.last_release;
+  record.boot = now.boot;
+  record.opened = now.instant;
   for (const Bytes& input : step.inputs) record.inputs.push_back(Publish(input));
   record_.open = std::move(record);
   dirty_ = true;
@@ -282,12 +288,21 @@ void Study::Begin(std::vector<std::uint32_t> cohort, Now now) {
   for (std::uint32_t number : record_.open->cohort) Invite1(number, now);
 }
 
-Status Study::OpenRound(Instant now) {
+// How long ago an attempt of an earlier life was opened is known only within one boot; otherwise its time is over.
+Instant Study::OpenedAt(Now now) const {
+  const RoundRecord& open = *record_.open;
+  if (Omitted(Twin::kDeadline)) return now.instant;
+  const bool known = !open.boot.IsZero() && open.boot == now.boot && open.opened <= now.instant;
+  return known ? open.opened : now.instant - plan_.round_deadline;
+}
+
+Status Study::OpenRound(Instant opened) {
   const RoundRecord& open = *record_.open;
   Query query = TRY(ParseQuery(open.query));
   const Digest context = PlainContext(context_.roster->current().federation, open.roster, id_, open.round, open.attempt,
                                       HashOf(query), open.last_release, open.cohort);
-  round_ = std::make_unique<Round>(RoundOptions{open, std::move(query), context, quorum(), now, plan_.round_deadline});
+  round_ =
+      std::make_unique<Round>(RoundOptions{open, std::move(query), context, quorum(), opened, plan_.round_deadline});
   return {};
 }
 
@@ -350,9 +365,7 @@ void Study::OnOffer(std::uint32_t number, const Offer& offer, Now now) {
     case Round::Verdict::Do::kIgnore:
       break;
     case Round::Verdict::Do::kRefuse:
-      Audit("offer_refused",
-            Value().Set("hospital", number).Set("attempt", offer.attempt).Set("reason", Name(verdict.reason)), now);
-      Tell(number, Refused{verdict.reason, id_, offer.attempt});
+      Refuse(number, offer.attempt, verdict.reason, now);
       break;
     case Round::Verdict::Do::kReceipt:
       Tell(number, Receipt{id_, offer.attempt, offer.vector.root});
@@ -363,18 +376,25 @@ void Study::OnOffer(std::uint32_t number, const Offer& offer, Now now) {
       break;
     case Round::Verdict::Do::kAdd:
       if (!round_->BeginFold(number, offer.vector.root)) break;
-      AddWords(round_->query().ring, *round_->sum(), offer.vector.content);
+      AddWords(round_->query().ring,
+               std::span(*round_->sum()).subspan(round_->SlotOf(number), offer.vector.content.size()),
+               offer.vector.content);
       OnFolded(number, offer.vector.root, true, round_->record().attempt, now);
       break;
   }
 }
 
-void Study::OnUploadArrived(const Digest& root, Now /*now*/) {
+void Study::Refuse(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now) {
+  Audit("offer_refused", Value().Set("hospital", number).Set("attempt", attempt).Set("reason", Name(reason)), now);
+  Tell(number, Refused{reason, id_, attempt});
+}
+
+void Study::OnUploadArrived(const Digest& root, Now now) {
   const auto arrived = arriving_.find(root);
   if (arrived == arriving_.end()) return;
   for (std::uint32_t number : arrived->second) to_fold_.emplace_back(number, root);
   arriving_.erase(arrived);
-  NextFold();
+  NextFold(now);
 }
 
 void Study::OnFetchRefused(std::uint32_t number, const Digest& root) {
@@ -384,12 +404,14 @@ void Study::OnFetchRefused(std::uint32_t number, const Digest& root) {
   if (arriving->second.empty()) arriving_.erase(arriving);
 }
 
-void Study::NextFold() {
-  while (round_ && !round_->folding() && !to_fold_.empty()) {
+// Nothing more after the deadline: the attempt ends when what is being added by then is in.
+void Study::NextFold(Now now) {
+  while (round_ && !round_->folding() && !to_fold_.empty() && round_->TimeLeft(now.instant) > Duration(0)) {
     const auto [number, root] = to_fold_.front();
     to_fold_.erase(to_fold_.begin());
     if (round_->BeginFold(number, root)) {
-      effects_.folds.push_back({number, root, round_->query().ring, round_->sum()});
+      effects_.folds.push_back({number, root, round_->query().ring, round_->sum(), round_->SlotOf(number),
+                                static_cast<std::size_t>(round_->query().WireBytes())});
     }
   }
 }
@@ -397,11 +419,13 @@ void Study::NextFold() {
 void Study::OnFolded(std::uint32_t number, const Digest& root, bool intact, std::uint32_t attempt, Now now) {
   if (!round_ || round_->record().attempt != attempt) return;  // That attempt is over, its sum is gone.
   round_->EndFold(number, intact);
-  if (intact) {
+  if (round_->Uploaded(number)) {
     Tell(number, Receipt{id_, attempt, root});
     Audit("upload", Value().Set("hospital", number).Set("attempt", attempt).Set("root", root.Hex()), now);
+  } else if (intact) {
+    Refuse(number, attempt, Reason::kMalformed, now);
   }
-  NextFold();
+  NextFold(now);
   Advance(now);
 }
 
@@ -456,8 +480,8 @@ void Study::FailAttempt(Reason reason, Now now) {
 
 void Study::Conclude(Now now) {
   const RoundRecord open = round_->record();
-  Bytes words = Omitted(Twin::kOneAnswer) ? *round_->sum() : std::move(*round_->sum());
-  auto answer = Answer::Create(round_->query(), round_->survivors(), std::move(words));
+  const bool of_hospitals = round_->query().release == ReleaseTo::kHospital;
+  auto answer = Answer::Create(round_->query(), round_->survivors(), round_->TakeWords());
   Status absorbed = answer ? algorithm_->Absorb(round_->query(), *answer) : std::unexpected(answer.error());
   if (!absorbed) {
     algorithm_ = *RestoreAlgorithm(plan_, record_.algorithm);  // As it was before this answer.
@@ -510,6 +534,7 @@ void Study::Conclude(Now now) {
   dirty_ = !Omitted(Twin::kPersistBeforeSend);
   pause_ = Duration(0);
   Audit("answer", std::move(fields), now);
+  if (of_hospitals) AuditReleased(open, now);
   for (std::uint32_t number : Approved()) {
     if (!online_.contains(number)) continue;
     effects_.sends.push_back({number, record_.release_frame});
@@ -517,6 +542,24 @@ void Study::Conclude(Now now) {
   }
   if (algorithm_->SingleClass()) return End(StudyPhase::kFailed, Reason::kSingleClass, now);
   if (release.last) End(StudyPhase::kComplete, Reason::kNone, now);
+}
+
+// Whose own figures everybody can read from now on, by name.
+void Study::AuditReleased(const RoundRecord& open, Now now) {
+  Value released{Value::Array{}}, withheld{Value::Array{}};
+  const Value results = algorithm_->Results();
+  for (const Value& entry : results["released"].AsArray()) {
+    const Member* member =
+        context_.roster->current().ByNumber(static_cast<std::uint32_t>(entry["hospital"].AsInteger()));
+    if (member != nullptr) (entry["released"].AsBool() ? released : withheld).Push(member->name);
+  }
+  Audit("released_figures",
+        Value()
+            .Set("round", open.round)
+            .Set("attempt", open.attempt)
+            .Set("released", std::move(released))
+            .Set("not_released", std::move(withheld)),
+        now);
 }
 
 // ---- time and effects ----

@@ -4,7 +4,7 @@
 //          \______________\_________________________________\----> Aborted | Failed(reason)
 //
 // Pure: verdicts, presence, offers, job results and the time go in; effects come out. Everything is in the StudyRecord,
-// so a restart goes on where the last commit was; an open attempt is repeated as it was.
+// so a restart goes on where the last commit was; an open attempt is repeated as it was, in the time that it has left.
 #pragma once
 
 #include <functional>
@@ -45,6 +45,7 @@ struct Effects {
     Digest root;
     Ring ring;
     std::shared_ptr<Bytes> sum;  // The job's alone until OnFolded.
+    std::size_t offset, bytes;   // The upload is added to these bytes of it.
   };
   std::vector<Fold> folds;
 };
@@ -107,13 +108,16 @@ class Study {
   void ConsiderStart(Now now);
   void ConsiderBegin(Now now);
   void Begin(std::vector<std::uint32_t> cohort, Now now);
-  Status OpenRound(Instant now);
+  [[nodiscard]] Instant OpenedAt(Now now) const;
+  Status OpenRound(Instant opened);
   void Invite1(std::uint32_t number, Now now);
   void RepeatRelease(std::uint32_t number);  // The last one, with its model to pull.
   void Advance(Now now);
   void StartFold(std::uint32_t number, const Digest& root);
-  void NextFold();
+  void NextFold(Now now);
+  void Refuse(std::uint32_t number, std::uint32_t attempt, Reason reason, Now now);
   void Conclude(Now now);
+  void AuditReleased(const RoundRecord& open, Now now);
   void FailAttempt(Reason reason, Now now);
   void End(StudyPhase phase, Reason reason, Now now);
   void Tell(std::uint32_t number, Message message);

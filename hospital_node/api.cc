@@ -60,6 +60,15 @@ std::any CheckAndKeep(const Workbench& workbench, DataSetSpec spec, bool add, st
   return report;
 }
 
+// What becomes of this hospital's own figures: of a plan that is not approved, what an approval would mean now.
+std::string_view OwnFigures(const Participant& participant, const SitePolicy& policy) {
+  if (!ReleasesOwnFigures(participant.plan())) return "not asked";
+  const ParticipantRecord& record = participant.record();
+  if (record.own_figures == ParticipantRecord::OwnFigures::kReleased) return "released";
+  const bool out = participant.Approved() ? LetsOwnFiguresOut(record, policy) : policy.release_own_figures;
+  return out ? "allowed" : "withheld";
+}
+
 std::string_view TaskName(const Plan& plan) { return plan.task == Plan::Task::kDescribe ? "describe" : "train"; }
 
 }  // namespace
@@ -248,8 +257,10 @@ void NodeCore::OnPreflight(const PreflightJob& job, const std::any& result) {
   }
   participant->Approve(job.officer, Here());
   Carry(*participant);
-  result_.replies.push_back(JsonReply(
-      job.request, Value().Set("study", job.study.Hex()).Set("consent", Name(participant->record().consent))));
+  result_.replies.push_back(JsonReply(job.request, Value()
+                                                       .Set("study", job.study.Hex())
+                                                       .Set("consent", Name(participant->record().consent))
+                                                       .Set("own_figures", OwnFigures(*participant, options_.policy))));
 }
 
 Result<Value> NodeCore::Reject(const RequestReceived& request, Participant& participant) {
@@ -276,6 +287,7 @@ Value NodeCore::GetPlan(const Participant& participant, bool whole) const {
   out.Set("consent", Name(record.consent)).Set("phase", Name(record.phase)).Set("warning", Warning(plan));
   if (!whole) return out;
   out.Set("summary", Summary(plan)).Set("notice", chain_ ? DemoNotice(*chain_) : "");
+  out.Set("own_figures", OwnFigures(participant, options_.policy));
   out.Set("plan", ParseJson(Text(record.plan)).value_or(Value()));
   Value members{Value::Array{}};
   if (chain_) {
@@ -468,6 +480,7 @@ Result<Value> NodeCore::GetResults(const RequestReceived& request) {
     if ((only != nullptr && only != &participant) || participant.record().results.empty()) continue;
     Value row;
     row.Set("study", id.Hex()).Set("name", participant.plan().name).Set("warning", Warning(participant.plan()));
+    row.Set("own_figures", OwnFigures(participant, options_.policy));
     list.Push(row.Set("results", TRY(ParseJson(Text(participant.record().results)))));
   }
   return Value().Set("results", std::move(list)).Set("notice", chain_ ? DemoNotice(*chain_) : "");

@@ -99,6 +99,24 @@ std::string Notice(const Value& answer) {
   return notice.empty() ? notice : notice + "\n";
 }
 
+// Of a plan that asks for the figures of single hospitals: which of both happens here, and how to change it.
+std::string OwnFiguresText(const Value& answer, const std::string& directory) {
+  const std::string own = answer["own_figures"].AsString();
+  if (own == "allowed") {
+    return "THIS HOSPITAL'S OWN FIGURES WILL BE RELEASED under its name to everybody in the study, when enough "
+           "patients "
+           "are held\nback (release_own_figures = true in node.toml). To keep them here: set it to false and restart "
+           "the node.\n";
+  }
+  if (own == "released") return "THIS HOSPITAL'S OWN FIGURES WERE RELEASED under its name to everybody in the study.\n";
+  if (own != "withheld") return "";
+  return fmt::format(
+      "This hospital's own figures WILL NOT BE RELEASED; it takes part in everything else, and the report says \"not "
+      "released\".\nTo release them: release_own_figures = true in {}/node.toml, restart the node, approve the plan "
+      "(again).\n",
+      directory);
+}
+
 // The id of the plan that `wanted` names; the node resolves names and prefixes itself.
 Result<std::string> ChoosePlan(const std::string& directory, const std::string& wanted) {
   if (!wanted.empty()) return UrlEncode(wanted);
@@ -147,20 +165,18 @@ std::string MetricsLine(const Value& metrics) {
 
 Result<DataSetSpec> SpecWith(const DataOptions& options, const std::string& text, const std::string& name) {
   Schema schema = TRY(ParseSchema(text, name));
-  if (options.csv.empty()) {
-    DataSetSpec spec{options.name, "", text};
-    spec.format = options.npz.empty() ? Format::kIdx : Format::kNpz;
-    std::vector<std::string> files = options.idx;
-    if (!options.npz.empty()) files = {options.npz};
-    for (const std::string& file : files) spec.files.push_back(TRY(Existing(file, "a file")).string());
+  if (!options.csv.empty()) {
+    DataSetSpec spec = TRY(SpecOf(options.name, options.csv, std::move(schema)));
+    std::error_code ignored;
+    if (fs::is_directory(options.csv, ignored)) spec.schema = text;  // As it was written, with its comments.
     return spec;
   }
-  const fs::path path = TRY(Existing(options.csv, "a CSV file or a folder of them with --csv"));
-  if (fs::is_directory(path)) return DataSetSpec{options.name, path.string(), text};
-  schema.pattern.clear();
-  for (char c : path.filename().string())
-    schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
-  return DataSetSpec{options.name, path.parent_path().string(), SchemaToml(schema)};
+  DataSetSpec spec{options.name, "", text};
+  spec.format = options.npz.empty() ? Format::kIdx : Format::kNpz;
+  std::vector<std::string> files = options.idx;
+  if (!options.npz.empty()) files = {options.npz};
+  for (const std::string& file : files) spec.files.push_back(TRY(Existing(file, "a file")).string());
+  return spec;
 }
 
 }  // namespace
@@ -168,6 +184,21 @@ Result<DataSetSpec> SpecWith(const DataOptions& options, const std::string& text
 Result<DataSetSpec> SpecOf(const DataOptions& options) {
   const Bytes text = TRY(ReadFile(options.schema, kMaxSchema));
   return SpecWith(options, std::string(consilium::Text(text)), options.schema);
+}
+
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& source, Schema schema) {
+  const fs::path path = TRY(Existing(source, "a CSV file or a folder of them with --csv"));
+  if (path.extension() == ".npz") {
+    DataSetSpec spec{name, "", SchemaToml(schema)};
+    spec.format = Format::kNpz;
+    spec.files = {path.string()};
+    return spec;
+  }
+  if (fs::is_directory(path)) return DataSetSpec{name, path.string(), SchemaToml(schema)};
+  schema.pattern.clear();
+  for (char c : path.filename().string())
+    schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
+  return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
 }
 
 // What a locked ledger means, and the two ways on.
@@ -325,6 +356,7 @@ int PlanShowCommand(const Terminal& terminal, const std::string& directory, cons
     for (const Value& member : answer["members"].AsArray()) {
       out += fmt::format("  {}: {}\n", Text(member["name"]), Text(member["fingerprint"]));
     }
+    if (const std::string own = OwnFiguresText(answer, directory); !own.empty()) out += "\n" + own;
     return out +
            fmt::format("\nTo decide: consilium-node plan approve|reject {} {}", directory, Short(answer["study"]));
   });
@@ -337,8 +369,10 @@ int PlanDecideCommand(const Terminal& terminal, const std::string& directory, co
   const Value body = Value().Set("officer", officer.empty() ? UserName() : officer);
   const auto answer =
       Ask(directory, "POST", fmt::format("/v1/plans/{}/{}", *study, approve ? "approve" : "reject"), body);
-  return Run(terminal, answer,
-             [](const Value& a) { return fmt::format("{}: {}", Text(a["study"]), Text(a["consent"])); });
+  return Run(terminal, answer, [&](const Value& a) {
+    const std::string own = OwnFiguresText(a, directory);
+    return fmt::format("{}: {}{}{}", Text(a["study"]), Text(a["consent"]), own.empty() ? "" : "\n", own);
+  });
 }
 
 int ResultsCommand(const Terminal& terminal, const std::string& directory, const std::string& study) {
@@ -346,6 +380,7 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
   return Run(terminal, Ask(directory, "GET", "/v1/results" + query), [](const Value& answer) {
     if (answer["results"].AsArray().empty()) return std::string("no finished study has results here yet");
     std::string out = Notice(answer);
+    bool released = false;
     for (const Value& entry : answer["results"].AsArray()) {
       const Value& results = entry["results"];
       out += fmt::format("{} {}: {} patients, {} held out for testing\n", Short(entry["study"]), Text(entry["name"]),
@@ -353,8 +388,12 @@ int ResultsCommand(const Terminal& terminal, const std::string& directory, const
       for (const char* kind : {"local", "federated"}) {
         if (results.Has(kind)) out += fmt::format("  {:<10} {}\n", kind, MetricsLine(results[kind]));
       }
+      if (entry["own_figures"].AsString() != "released") continue;
+      released = true;
+      out += "  The federated model's figures were released under this hospital's name, as plan and policy let them.\n";
     }
-    return out + Warnings(answer["results"]) + "These figures stay at this hospital.";
+    return out + Warnings(answer["results"]) +
+           (released ? "All other figures stay at this hospital." : "These figures stay at this hospital.");
   });
 }
 

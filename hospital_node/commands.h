@@ -18,6 +18,8 @@ struct DataOptions {  // One of csv, idx and npz is given.
 
 // What a data set is registered as: a single CSV file becomes its folder with the file's name as the schema's pattern.
 Result<DataSetSpec> SpecOf(const DataOptions& options);
+// `source`: a CSV file, a folder of them, or a file whose name ends in .npz.
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& source, Schema schema);
 
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
 int StatusCommand(const Terminal& terminal, const std::string& directory);

@@ -26,6 +26,7 @@ SitePolicy ReadPolicy(Reader* reader) {
       static_cast<std::uint32_t>(reader->Integer("minimum_hospitals", 2, 10000, policy.minimum_hospitals));
   policy.allowed_kinds = reader->Strings("kinds", policy.allowed_kinds);
   policy.allowed_researchers = reader->Strings("researchers", {});
+  policy.release_own_figures = reader->Bool("release_own_figures", policy.release_own_figures);
   for (const std::string& kind : policy.allowed_kinds) {
     if (kind != "describe" && kind != "train" && kind != "evaluate") {
       reader->Refuse("kinds", fmt::format("'{}' is no kind of query; known: describe, train, evaluate", kind));
@@ -66,6 +67,8 @@ roster_fingerprint = "{}"
 # minimum_hospitals = 2        # Fewer hospitals in a sum: no contribution.
 # kinds = ["describe", "train", "evaluate"]
 # researchers = []             # Names as in plans; empty: any.
+# release_own_figures = false  # true: plans that ask for it get this hospital's own figures, under its name, once an
+#                              # officer has approved them with this switch on; false: it takes part without them.
 
 # GET /metrics (Prometheus), /healthz and /readyz on a loopback port; control.sock has them in any case.
 [metrics]
@@ -89,8 +92,11 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
                             directory.string()));
   }
   if (!bytes) return std::unexpected(bytes.error());
-  const std::string file = path.string();
-  const Value root = TRY(ParseToml(Text(*bytes), file));
+  return ParseConfig(Text(*bytes), path.string());
+}
+
+Result<Config> ParseConfig(std::string_view text, const std::string& file, std::vector<std::string>* keys) {
+  const Value root = TRY(ParseToml(text, file));
   Config config;
   Reader top(root, file, "");
   const auto section = [&](const char* name) {
@@ -108,6 +114,13 @@ Result<Config> LoadConfig(const std::filesystem::path& directory) {
   config.policy = ReadPolicy(&p);
   config.log_level = l.Choice("level", {"debug", "info", "warning", "error"}, config.log_level);
   config.metrics = m.String("listen", "");
+  const std::pair<const char*, Reader*> readers[] = {
+      {"hospital", &h}, {"coordinator", &c}, {"policy", &p}, {"log", &l}, {"metrics", &m}};
+  for (const auto& [name, reader] : readers) {
+    for (const std::string& key : reader->known()) {
+      if (keys != nullptr) keys->push_back(std::string(name) + "." + key);
+    }
+  }
   for (Reader* reader : {&top, &h, &c, &p, &l, &m}) TRY(reader->Finish());
   return config;
 }

@@ -32,6 +32,8 @@ std::filesystem::path EnrollFrameFile(const std::filesystem::path& directory);
 Status WriteConfig(const std::filesystem::path& directory, const Config& config);
 // kNotFound when this directory has not joined; says what to type.
 Result<Config> LoadConfig(const std::filesystem::path& directory);
+// `file` is its name in messages; `keys` gets every key that there is, as "section.key".
+Result<Config> ParseConfig(std::string_view text, const std::string& file, std::vector<std::string>* keys = nullptr);
 
 struct Keys {
   IdentityKey identity;  // IK

@@ -19,9 +19,8 @@ namespace consilium::node {
 
 inline constexpr int kMissedHeartbeats = 3;
 inline constexpr std::size_t kMaxStudies = kMaxStudyMarks;
-inline constexpr std::size_t kMaxWaiting = 64;  // Messages kept back for what they need.
-inline constexpr std::uint64_t kMaxControlBlob =
-    4 << 20;  // Rosters, plans and queries that are too large to ride inline.
+inline constexpr std::size_t kMaxWaiting = 64;                     // Messages kept back for what they need.
+inline constexpr std::uint64_t kMaxControlBlob = kMaxRosterBytes;  // Rosters, plans, queries too large to ride inline.
 
 struct DataSet {
   DataSetSpec spec;

@@ -105,7 +105,7 @@ Result<Keys> OpenService(const fs::path& directory, const Config& config, bool n
                          .blobs = running->blobs.get(),
                          .workbench = running->workbench.get()};
   if (other) options.other_transport = other->transport.public_key();
-  running->service = TRY(Service::Create(std::move(options), Now{BootClock::now(), WallMilliseconds()}));
+  running->service = TRY(Service::Create(std::move(options), ReadClocks()));
   return keys;
 }
 

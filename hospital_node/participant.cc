@@ -11,6 +11,11 @@ bool IsEnd(StudyPhase phase) {
   return phase == StudyPhase::kComplete || phase == StudyPhase::kAborted || phase == StudyPhase::kFailed;
 }
 
+bool IsOffer(const Effect& effect) {
+  const auto* say = std::get_if<Say>(&effect);
+  return say != nullptr && std::holds_alternative<Offer>(say->message);
+}
+
 }  // namespace
 
 std::string_view Name(ParticipantRecord::Consent consent) {
@@ -21,6 +26,18 @@ std::string_view Name(ParticipantRecord::Consent consent) {
       return "approved";
     case ParticipantRecord::Consent::kRejected:
       return "rejected";
+  }
+  return "unknown";
+}
+
+std::string_view Name(ParticipantRecord::OwnFigures own) {
+  switch (own) {
+    case ParticipantRecord::OwnFigures::kWithheld:
+      return "withheld";
+    case ParticipantRecord::OwnFigures::kAllowed:
+      return "allowed";
+    case ParticipantRecord::OwnFigures::kReleased:
+      return "released";
   }
   return "unknown";
 }
@@ -79,13 +96,20 @@ void Participant::Approve(const std::string& officer, const Site& site) {
   record_.consent = ParticipantRecord::Consent::kApproved;
   record_.officer = officer;
   record_.pinned_roster = site.rosters == nullptr ? Digest{} : site.rosters->hash();
+  if (record_.own_figures != ParticipantRecord::OwnFigures::kReleased) {
+    record_.own_figures = ReleasesOwnFigures(*plan_) && site.policy->release_own_figures
+                              ? ParticipantRecord::OwnFigures::kAllowed
+                              : ParticipantRecord::OwnFigures::kWithheld;
+  }
   changed_ = true;
   if (!record_.reserved) {
     record_.reserved = true;
     effects_.emplace_back(Charge{{LedgerRow::Kind::kReserve, id_, 1, std::max(1U, plan_->maximum_attempts),
                                   std::string(kNoMechanism), 0, 0, site.wall_ms}});
   }
-  Audit("approved", Value().Set("officer", officer).Set("roster", record_.pinned_roster.Hex()));
+  Value fields = Value().Set("officer", officer).Set("roster", record_.pinned_roster.Hex());
+  if (ReleasesOwnFigures(*plan_)) fields.Set("own_figures", Name(record_.own_figures));
+  Audit("approved", std::move(fields));
   effects_.emplace_back(Say{*Verdict()});
 }
 
@@ -197,6 +221,10 @@ bool Participant::OnJob(const Digest& context, const Result<Sealed>& sealed, con
                          .Set("round", invite.round)
                          .Set("context", context.Hex())
                          .Set("root", record_.contribution.root.Hex()));
+  if (standing_->query.release == ReleaseTo::kHospital) {
+    Audit("released_figures",
+          Value().Set("attempt", invite.attempt).Set("round", invite.round).Set("released", !sealed->blank()));
+  }
   Repeat();
   return true;
 }
@@ -292,7 +320,16 @@ void Participant::OnResults(const Value& results) {
   Audit("results", {});
 }
 
-std::vector<Effect> Participant::TakeEffects() { return std::exchange(effects_, {}); }
+std::vector<Effect> Participant::TakeEffects() {
+  std::vector<Effect> effects = std::exchange(effects_, {});
+  if (Omitted(Twin::kCommitBeforeOffer) && std::ranges::any_of(effects, IsOffer)) {  // The row comes with what is next.
+    const auto charges =
+        std::ranges::stable_partition(effects, [](const Effect& e) { return !std::holds_alternative<Charge>(e); });
+    std::ranges::move(charges, std::back_inserter(effects_));
+    effects.erase(charges.begin(), charges.end());
+  }
+  return effects;
+}
 
 bool Participant::TakeChanged() { return std::exchange(changed_, false); }
 

@@ -110,6 +110,7 @@ class Participant {
 };
 
 std::string_view Name(ParticipantRecord::Consent consent);  // "approved"
+std::string_view Name(ParticipantRecord::OwnFigures own);   // "withheld"
 std::string_view Name(Participant::Stage stage);            // "computing"
 
 }  // namespace consilium::node

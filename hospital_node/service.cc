@@ -65,6 +65,7 @@ Status NodeCore::RestoreLock() {
 }
 
 Status NodeCore::RestoreRosters() {
+  chain_ = std::exchange(options_.verified, {});
   for (const auto& [key, bytes] : StateOf(options_.stored, "roster")) {
     auto signed_roster = ParseSignedRoster(bytes);
     if (!signed_roster) return std::unexpected(Corrupt("roster " + key, signed_roster.error()));

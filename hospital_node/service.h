@@ -24,7 +24,9 @@ struct ServiceOptions {
   Digest roster_fingerprint;  // First trust: H of roster 0.
   std::string name, build;
   SitePolicy policy;
-  Stored stored;                     // state: roster/<seq>, dataset/<name>, study/<id>; chains ledger, audit
+  Stored stored;  // state: roster/<seq>, dataset/<name>, study/<id>; chains ledger, audit
+  // A chain that was verified in this process, for a simulation of many nodes; instead of stored rosters.
+  std::optional<RosterChain> verified = {};
   const Storage* storage = nullptr;  // Read only, for rows of chains.
   BlobStore* blobs = nullptr;
   const Workbench* workbench = nullptr;

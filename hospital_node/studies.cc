@@ -23,11 +23,13 @@ struct Computation {
   Query query;
   std::vector<Blob> inputs;
   Digest context;
+  bool withheld = false;  // No data are looked at.
   const Workbench* workbench = nullptr;
   BlobStore* blobs = nullptr;
 };
 
 Result<Sealed> ComputeAndSeal(const Computation& task) {
+  if (task.withheld) return Gate::Seal(task.query, Gate::Withheld(task.query), task.context, PlainClient(), task.blobs);
   std::map<Digest, Bytes> inputs;
   for (const Blob& blob : task.inputs) inputs[blob.root] = TRY(Content(blob, task.blobs));
   const RawContribution raw = TRY(task.workbench->Compute(task.plan, task.spec, task.query, inputs));
@@ -213,9 +215,11 @@ void NodeCore::TryCompute(Participant& participant) {
     participant.DeclineStanding(Reason::kDataUnfit);
     return Carry(participant);
   }
+  const bool withheld =
+      standing->query.release == ReleaseTo::kHospital && !LetsOwnFiguresOut(participant.record(), options_.policy);
   auto task = std::make_shared<const Computation>(
       Computation{Stricter(participant.plan(), options_.policy), data_set->second.spec, standing->query,
-                  standing->invite.inputs, standing->context, options_.workbench, options_.blobs});
+                  standing->invite.inputs, standing->context, withheld, options_.workbench, options_.blobs});
   participant.OnInputs();
   Log(LogLevel::kInfo, "computing",
       {{"study", participant.id().Hex()},

@@ -13,12 +13,12 @@
 #include "common/base/log.h"
 #include "common/crypto/hash.h"
 #include "common/model/metrics.h"
-#include "common/model/parameters.h"
 #include "hospital_node/data/profile.h"
 #include "hospital_node/data/source.h"
 #include "hospital_node/data/table_file.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/design.h"
+#include "hospital_node/training/table_rows.h"
 
 namespace consilium::node {
 
@@ -38,7 +38,6 @@ struct LoadedData {
 
 namespace {
 
-constexpr std::size_t kCachedDataSets = 8;
 constexpr std::size_t kListedProblems = 10;
 constexpr std::size_t kFewPatients = 10;
 constexpr const char* kTableFile = ".table";
@@ -129,7 +128,7 @@ Value Warnings(const Table& table, const std::vector<Profile>& profiles) {
     out.Push(fmt::format("only {} patients: most plans ask for at least {}", table.patients(), kFewPatients));
   for (const std::string& name : table.ignored_columns)
     out.Push(fmt::format("column \"{}\" is in the files, but not in the schema: it is ignored", name));
-  for (std::size_t i = 0; i < profiles.size(); ++i) {
+  for (std::size_t i = 0; table.rows() > 0 && i < profiles.size(); ++i) {
     const Series& series = table.series[i];
     const std::uint64_t missing = profiles[i].missing;
     if (missing == table.rows()) {
@@ -152,11 +151,14 @@ Value Warnings(const Table& table, const std::vector<Profile>& profiles) {
   return out;
 }
 
-// Model and matrices of one hospital.
+// One hospital's rows, ready to be read; the table is the caller's, or `own`.
 struct Site {
+  std::shared_ptr<const Table> own;
+  const Table& table;
   Rows rows;
-  std::size_t patients = 0;
-  Design train, test;
+  Preprocessing preprocessing;
+  [[nodiscard]] TableRows Train(const Plan& plan) const { return {plan, table, rows.train, preprocessing}; }
+  [[nodiscard]] TableRows Test(const Plan& plan) const { return {plan, table, rows.test, preprocessing}; }
 };
 
 Value MetricsValue(const Vector& scores, const Vector& labels) {
@@ -172,34 +174,32 @@ Value MetricsValue(const Vector& scores, const Vector& labels) {
       .Set("log_loss", share(m.log_loss));
 }
 
-Value MetricsOf(const Design& test, const Vector& model) {
-  return MetricsValue(PredictLogistic(test.x, model), test.y);
+Value MetricsOf(const Plan& plan, const std::vector<TableRows>& test, const std::vector<double>& model) {
+  const auto [predicted, labels] = PredictRows(RoundRecipe(plan, 0, {}), test, model);
+  return MetricsValue(predicted.col(0), labels);
 }
 
-Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
-  return {rows, table.patients(), BuildDesign(plan, table, rows.train, preprocessing),
-          BuildDesign(plan, table, rows.test, preprocessing)};
+// As much optimisation as the whole study, in one place. nullopt when it diverges.
+std::optional<std::vector<double>> TrainAlone(const Plan& plan, const std::vector<TableRows>& train) {
+  Recipe recipe = RoundRecipe(plan, 0, {});
+  recipe.training.epochs *= plan.rounds;
+  recipe.training.steps *= plan.rounds;
+  const std::vector<double> start = InitialParameters(recipe.model, plan.seed);
+  auto trained = FitRows(recipe, train, start);
+  if (!trained) return std::nullopt;
+  return std::move(*trained);
 }
 
-// As much optimisation as the whole study, in one place.
-Vector TrainAlone(const Plan& plan, const Design& train) {
-  SgdOptions options = RoundOptions(plan, 0, {});
-  options.epochs *= plan.rounds;
-  options.steps *= plan.rounds;
-  return TrainLogistic(train.x, train.y, Vector::Zero(train.x.cols() + 1), options);
+Value MetricsOf(const Plan& plan, const std::vector<TableRows>& test, const std::optional<std::vector<double>>& model) {
+  return model ? MetricsOf(plan, test, *model) : Value();
 }
 
-Result<Vector> FinalModel(const Plan& plan, ByteView model) {
-  const Layout layout = LogisticLayout(DesignWidth(plan));
-  std::vector<double> parameters;
-  if (model.size() == SizeOf(layout) * 4) {
-    parameters = TRY(ParseParameterBlob(model, layout));
-  } else {
-    ModelFile file = TRY(ReadSafetensors(model));
-    if (file.layout != layout) return Fail(Code::kInvalid, "the model's layout is not the plan's");
-    parameters = std::move(file.parameters);
-  }
-  return Vector(Eigen::Map<const Vector>(parameters.data(), static_cast<Eigen::Index>(parameters.size())));
+Result<std::vector<double>> FinalModel(const Plan& plan, ByteView model) {
+  const Layout layout = LayoutOf(ModelOf(plan));
+  if (model.size() == SizeOf(layout) * 4) return ParseParameterBlob(model, layout);
+  ModelFile file = TRY(ReadSafetensors(model));
+  if (file.layout != layout) return Fail(Code::kInvalid, "the model's layout is not the plan's");
+  return std::move(file.parameters);
 }
 
 // From the last query, else from the model file, else what the plan alone fixes.
@@ -232,20 +232,13 @@ Value SiteCounts(const Table& table, const Rows& rows) {
       .Set("unlabelled_rows", rows.unlabelled);
 }
 
-void Extend(const Design& more, Design* all) {
-  const Eigen::Index rows = all->x.rows();
-  all->x.conservativeResize(rows + more.x.rows(), more.x.cols());
-  all->x.bottomRows(more.x.rows()) = more.x;
-  all->y.conservativeResize(rows + more.y.size());
-  all->y.tail(more.y.size()) = more.y;
-}
-
 Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preprocessing& preprocessing) {
   const Schema schema = TRY(SchemaOf(spec));
   TRY(FitsPlan(plan, schema, spec.name));
-  const Table table = TRY(ReadSource(spec, schema, {.excluded = &spec.excluded}));
-  const Rows rows = TRY(SplitRows(plan, table));
-  return MakeSite(plan, table, rows, ForSite(plan, table, rows, preprocessing));
+  auto table = std::make_shared<const Table>(TRY(ReadSource(spec, schema, {.excluded = &spec.excluded})));
+  Rows rows = TRY(SplitRows(plan, *table));
+  Preprocessing own = ForSite(plan, *table, rows, preprocessing);
+  return Site{table, *table, std::move(rows), std::move(own)};
 }
 
 }  // namespace
@@ -273,7 +266,7 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
   const ReadOptions options{.excluded = &spec.excluded, .spool = SpoolFor(spec, fresh->schema, content)};
   fresh->table = TRY(ReadSource(spec, fresh->schema, options));
   const std::lock_guard lock(mutex_);
-  if (cache_.size() >= kCachedDataSets) cache_.clear();
+  if (cache_.size() >= cached_) cache_.clear();
   cache_[key] = fresh;
   return fresh;
 }
@@ -345,6 +338,7 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
       Log(LogLevel::kWarning, "single_class",
           {{"dataset", spec.name}, {"column", plan.label}, {"only", only}, {"auroc", "not defined"}});
     }
+    TRY(CheckBatch(plan, RoundRecipe(plan, 0, {}), rows.train.size()));
     return enough(PatientsIn(data->table, rows.train), "patients to train on (labelled, not in the test part)");
   });
 }
@@ -367,15 +361,15 @@ Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spe
     const Loaded data = TRY(LoadFor(plan, spec));
     const Table& table = data->table;
     if (plan.task != Plan::Task::kTrain) return Value().Set("patients", table.patients()).Set("rows", table.rows());
-    const Rows rows = TRY(SplitRows(plan, table));
-    Value out = SiteCounts(table, rows);
-    const Site alone = MakeSite(plan, table, rows, OwnPreprocessing(plan, table, rows.train));
-    out.Set("local", MetricsOf(alone.test, TrainAlone(plan, alone.train)));
+    Site site{nullptr, table, TRY(SplitRows(plan, table)), {}};
+    Value out = SiteCounts(table, site.rows);
+    site.preprocessing = OwnPreprocessing(plan, table, site.rows.train);
+    out.Set("local", MetricsOf(plan, {site.Test(plan)}, TrainAlone(plan, {site.Train(plan)})));
     out.Set("federated", Value());
     if (const auto preprocessing = FinalPreprocessing(plan, last_query, model)) {
-      const Vector federated = TRY(FinalModel(plan, model));
-      out.Set("federated",
-              MetricsOf(BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
+      site.preprocessing = ForSite(plan, table, site.rows, *preprocessing);
+      const std::vector<double> federated = TRY(FinalModel(plan, model));
+      out.Set("federated", MetricsOf(plan, {site.Test(plan)}, federated));
     }
     return out;
   });
@@ -396,24 +390,25 @@ Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& sp
     const auto preprocessing = FinalPreprocessing(plan, last_query, model);
     if (!preprocessing)
       return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
-    const Vector federated = TRY(FinalModel(plan, model));
+    const std::vector<double> federated = TRY(FinalModel(plan, model));
     std::vector<Site> sites;
-    Design train, test;
-    for (const DataSetSpec& spec : specs) {
-      sites.push_back(TRY(LoadSite(plan, spec, *preprocessing)));
-      Extend(sites.back().train, &train);
-      Extend(sites.back().test, &test);
+    std::vector<TableRows> train, test;
+    sites.reserve(specs.size());
+    for (const DataSetSpec& spec : specs) sites.push_back(TRY(LoadSite(plan, spec, *preprocessing)));
+    for (const Site& site : sites) {
+      train.push_back(site.Train(plan));
+      test.push_back(site.Test(plan));
     }
-    const Vector pooled = TrainAlone(plan, train);
+    const std::optional<std::vector<double>> pooled = TrainAlone(plan, train);
     Value hospitals{Value::Array{}};
     for (std::size_t i = 0; i < sites.size(); ++i) {
       hospitals.Push(Value()
                          .Set("name", specs[i].name)
-                         .Set("patients", sites[i].patients)
-                         .Set("pooled", MetricsOf(sites[i].test, pooled))
-                         .Set("federated", MetricsOf(sites[i].test, federated)));
+                         .Set("patients", sites[i].table.patients())
+                         .Set("pooled", MetricsOf(plan, {sites[i].Test(plan)}, pooled))
+                         .Set("federated", MetricsOf(plan, {sites[i].Test(plan)}, federated)));
     }
-    Value all = Value().Set("pooled", MetricsOf(test, pooled)).Set("federated", MetricsOf(test, federated));
+    Value all = Value().Set("pooled", MetricsOf(plan, test, pooled)).Set("federated", MetricsOf(plan, test, federated));
     return Value().Set("hospitals", std::move(hospitals)).Set("all", std::move(all));
   });
 }

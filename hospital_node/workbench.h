@@ -18,8 +18,10 @@ struct LoadedData;
 class FileWorkbench : public Workbench {
  public:
   // `spool`: a private folder, where tables lie that do not fit in memory; those that are registered are kept there
-  // from one start to the next. "": in the system's folder for temporary files, and nothing is kept.
-  explicit FileWorkbench(std::filesystem::path spool = {}) : spool_(std::move(spool)) {}
+  // from one start to the next. "": in the system's folder for temporary files, and nothing is kept. The last `cached`
+  // data sets stay open.
+  explicit FileWorkbench(std::filesystem::path spool = {}, std::size_t cached = 8)
+      : spool_(std::move(spool)), cached_(cached) {}
   void Keep(const std::vector<DataSetSpec>& registered) const override;
   [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
@@ -39,6 +41,7 @@ class FileWorkbench : public Workbench {
   [[nodiscard]] Spool SpoolFor(const DataSetSpec& spec, const Schema& schema, const std::string& content) const;
 
   const std::filesystem::path spool_;
+  const std::size_t cached_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Loaded> cache_;
 };

@@ -45,6 +45,9 @@ struct RoundRecord {
   roster @4 :Data;                      # H of the roster that numbers U.
   lastRelease @5 :Data;                 # What the context was bound to.
   inputs @6 :List(Wire.Blob);
+  boot @7 :Data;                        # 16 bytes: the boot of the machine that the attempt was begun in, as the kernel names it; zero:
+                                        # not known. Together with openedUs its deadline: docs/decisions/0010-the-deadline-of-an-attempt.md.
+  openedUs @8 :Int64;                   # Microseconds of CLOCK_BOOTTIME at the beginning.
 }
 
 struct StudyRecord {
@@ -86,6 +89,13 @@ struct ParticipantRecord {
   results @13 :Data;                    # Canonical JSON of the hospital's own figures. Never leaves.
   lastQuery @14 :Data;                  # Canonical JSON of the last "train" query joined, for those figures.
   reserved @15 :Bool;                   # The ledger has this study's RESERVE.
+  ownFigures @16 :OwnFigures;           # Whether this hospital's figures may leave under its name, and whether they have.
+
+  enum OwnFigures {
+    withheld @0;                        # The plan asks for none, or the site's policy did not let them out when it was approved.
+    allowed @1;                         # An officer approved with the policy's switch on.
+    released @2;                        # Such a contribution was committed. A hospital with too few patients commits zeros: not this.
+  }
 
   enum Consent {
     pending @0;

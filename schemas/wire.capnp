@@ -192,7 +192,7 @@ struct Roster {
   # C -> N, after Welcome and whenever the roster grows: versions that N lacks, in order; more than 16 take several messages.
   # N checks every signature and the chain from roster 0, whose hash its token named.
   first @0 :UInt64;                   # The number of the first one.
-  rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 1 MiB.
+  rosters @1 :List(Blob);             # 1 to 16 signed rosters, canonical JSON, each at most 8 MiB.
 }
 
 struct RosterDraft {
@@ -332,7 +332,7 @@ struct Release {
   attempt @3 :UInt32;
   previous @4 :Data;                  # H of the previous Release envelope; zero for the first.
   query @5 :Data;                     # H of the query.
-  answer @6 :Data;                    # The answer's digest: query, survivors and root of the sum's bytes.
+  answer @6 :Data;                    # The answer's digest: query, survivors and root of its words.
   survivors @7 :List(UInt32);
   absent @8 :List(Absence);           # Ascending by hospital.
   transcript @9 :Data;                # H over the receipted roots, ascending.

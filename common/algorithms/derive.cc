@@ -10,7 +10,7 @@
 namespace consilium {
 namespace {
 
-constexpr std::uint32_t kMostHospitals = 4096;
+constexpr std::uint32_t kMostHospitals = 1 << 14;
 
 Query Start(const char* kind, Ring ring, Value params) {
   Query query;
@@ -61,9 +61,12 @@ bool SameShape(const Query& query, const Query& expected) {
                     });
 }
 
-// The scales follow from the number of hospitals alone: some number at least the plan's minimum must give all of them.
+// The scales follow from the number of hospitals alone: some number at least the plan's minimum must give all of them;
+// 1 where nothing is added up.
 bool ScalesFit(const Plan& plan, const Query& query) {
-  for (std::uint32_t hospitals = std::max(plan.minimum_hospitals, 1U); hospitals <= kMostHospitals; ++hospitals) {
+  const bool sum = query.release == ReleaseTo::kSum;
+  const std::uint32_t least = sum ? std::max(plan.minimum_hospitals, 1U) : 1, most = sum ? kMostHospitals : 1;
+  for (std::uint32_t hospitals = least; hospitals <= most; ++hospitals) {
     const bool all = std::all_of(query.blocks.begin(), query.blocks.end(), [&](const Block& block) {
       return block.name == kCountBlock || block.scale_log2 == ScaleLog2(query.ring, block.bound, hospitals);
     });
@@ -97,6 +100,10 @@ Result<ModelRequest> ReadModelQuery(const Plan& plan, const Query& query, ModelQ
 }
 
 }  // namespace
+
+ModelSpec ModelOf(const Plan& plan) {
+  return {.kind = ModelSpec::Kind::kLogistic, .inputs = static_cast<std::uint32_t>(DesignWidth(plan))};
+}
 
 DescribeRequest DescribeRequestOf(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return {plan.describe_columns, plan.describe_bins, false};
@@ -137,7 +144,7 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
       .Set("l2", Number(plan.l2))
       .Set("weight_cap", plan.weight_cap);
   Query query = Start("train", Ring::kU32, std::move(params));
-  query.Append("delta", DesignWidth(plan) + 1, Role::kDelta, plan.update_bound, hospitals);
+  query.Append("delta", SizeOf(LayoutOf(ModelOf(plan))), Role::kDelta, plan.update_bound, hospitals);
   query.Append("weight", 1, Role::kWeight, 1, hospitals);
   query.Finish();
   return query;
@@ -160,6 +167,21 @@ Query EvaluateQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& mod
   return query;
 }
 
+Query OwnFiguresQuery(const Plan& /*plan*/, std::uint32_t round, const Digest& model,
+                      const Preprocessing& preprocessing, std::uint32_t /*hospitals*/) {
+  Value params = ModelParams(round, model, preprocessing);
+  params.Set("bins", kOwnBins).Set("rows", "test");
+  Query query = Start("evaluate", Ring::kU64, std::move(params));
+  query.release = ReleaseTo::kHospital;
+  query.Append("present", 1, Role::kPresent, 1, 1);
+  query.Append("brier", 1, Role::kStatistic, kRowCap, 1);
+  query.Append("log_loss", 1, Role::kStatistic, kRowCap * kLogLossCap, 1);
+  query.Append("hist_positive", kOwnBins, Role::kCount, kRowCap, 1);
+  query.Append("hist_negative", kOwnBins, Role::kCount, kRowCap, 1);
+  query.Finish();
+  return query;
+}
+
 Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query) {
   DescribeRequest request = DescribeRequestOf(plan);
   if (request.columns.empty()) return Fail(Code::kProtocol, "the plan asks for no description");
@@ -174,6 +196,13 @@ Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query) {
 
 Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query) {
   return ReadModelQuery(plan, query, EvaluateQuery);
+}
+
+Result<ModelRequest> ReadOwnFiguresQuery(const Plan& plan, const Query& query) {
+  if (!ReleasesOwnFigures(plan)) return Fail(Code::kProtocol, "the plan releases no figures of single hospitals");
+  const ModelRequest request = TRY(ReadModelQuery(plan, query, OwnFiguresQuery));
+  if (request.round != plan.rounds) return Fail(Code::kProtocol, "only the final model's figures are released");
+  return request;
 }
 
 }  // namespace consilium

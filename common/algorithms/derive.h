@@ -8,6 +8,7 @@
 //                   square
 //   train     u32   delta (d + 1, times the weight) weight
 //   evaluate  u64   present rows positives correct brier log_loss hist_positive hist_negative
+//   evaluate, release = hospital   u64   present brier log_loss hist_positive hist_negative
 //
 // Numbers travel mapped to [-1, 1] by their declared range, on a grid of 2^-30, so that their sums are exact and the
 // order of additions does not matter. A suppressed cell is present = 0 and zeros. A tensor has one mean and one
@@ -16,6 +17,7 @@
 
 #include <optional>
 
+#include "common/model/spec.h"
 #include "common/plan/plan.h"
 #include "common/query/query.h"
 
@@ -24,6 +26,13 @@ namespace consilium {
 inline constexpr double kRowCap = 1 << 22;         // No data set is read beyond it, so that counts have a bound.
 inline constexpr double kLogLossCap = 28;          // Above RowLogLoss's largest value.
 inline constexpr std::uint64_t kScoreBins = 8192;  // Of the predicted probability.
+// Of the predicted probability where one hospital's own figures are released. What a bin does not show is who of its
+// patients scored higher, so the fewest are right that do not blur the figures: the AUROC's bracket is a share of the
+// pairs of about 1/kOwnBins where scores are spread, 5 / kOwnBins where the outcome is rare and scores crowd in a fifth
+// of the range, and below the sampling error of an AUROC over a hospital's hundreds of held-out patients in both. A
+// multiple of 20, so that 0.5 (accuracy) and the tenths (calibration) are edges: rows, positives and correct ones are
+// sums of bins and need no coordinates of their own, nor does the area under the precision-recall curve.
+inline constexpr std::uint64_t kOwnBins = 200;
 
 // A double as JSON gives it back: whole numbers are integers.
 Value Number(double v);
@@ -71,6 +80,9 @@ Value ToValue(const Preprocessing& preprocessing);
 // kProtocol unless it is what the plan allows: right lengths, finite, sd above 0, declared values as declared.
 Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& value);
 
+// The model that the plan trains: its layout is that of every parameter blob of the study.
+ModelSpec ModelOf(const Plan& plan);
+
 // The queries. `model` is the root of the parameter blob.
 struct DescribeRequest {
   std::vector<std::string> columns;
@@ -83,6 +95,10 @@ Query TrainQuery(const Plan& plan, std::uint32_t round, const Digest& model, con
                  std::uint32_t hospitals);
 Query EvaluateQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
                     std::uint32_t hospitals);
+// Of each hospital that lets them out, under its number: the final model's figures on its held-out patients. Nothing is
+// added up, so the scales are those of one contribution, whatever the number of hospitals.
+Query OwnFiguresQuery(const Plan& plan, std::uint32_t round, const Digest& model, const Preprocessing& preprocessing,
+                      std::uint32_t hospitals);
 
 // For hospitals: the query is one that this plan leads to, with these very blocks at scales that fit one number of
 // hospitals. kProtocol otherwise.
@@ -94,6 +110,7 @@ struct ModelRequest {
 Result<DescribeRequest> ReadDescribeQuery(const Plan& plan, const Query& query);
 Result<ModelRequest> ReadTrainQuery(const Plan& plan, const Query& query);
 Result<ModelRequest> ReadEvaluateQuery(const Plan& plan, const Query& query);
+Result<ModelRequest> ReadOwnFiguresQuery(const Plan& plan, const Query& query);
 
 // One column's summary in an answer to a describe query. Quantiles are interpolated in the histogram.
 struct ColumnSummary {

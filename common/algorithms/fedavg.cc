@@ -1,8 +1,9 @@
 // Federated averaging. The walk through the answers:
 //
-//   [moments] -> round 1 -> ... -> round r -> [evaluation] -> ... -> round R -> evaluation
+//   [moments] -> round 1 -> ... -> round r -> [evaluation] -> ... -> round R -> evaluation -> [own figures]
 //
-// moments when the preprocessing needs them; an evaluation every `evaluate_every` rounds and at the end.
+// moments when the preprocessing needs them; an evaluation every `evaluate_every` rounds and at the end; each
+// hospital's own figures where the plan releases them.
 //
 // A cohort of a single class: the moments' sum counts the labels of the training rows, too, so the walk ends before the
 // first round. Without moments the first evaluation ends it, by the labels of the test rows. Either way the figure is
@@ -16,6 +17,7 @@
 #include <numeric>
 
 #include "common/algorithms/derive.h"
+#include "common/algorithms/own_figures.h"
 #include "common/base/check.h"
 #include "common/model/metrics.h"
 #include "common/model/parameters.h"
@@ -23,7 +25,7 @@
 namespace consilium {
 namespace {
 
-enum class Kind : std::uint8_t { kMoments, kTrain, kEvaluate };
+enum class Kind : std::uint8_t { kMoments, kTrain, kEvaluate, kOwnFigures };
 struct Stop {
   Kind kind;
   std::uint32_t round;
@@ -37,6 +39,7 @@ std::vector<Stop> Itinerary(const Plan& plan) {
     const bool due = plan.evaluate_every > 0 && round % plan.evaluate_every == 0;
     if (due || round == plan.rounds) out.push_back({Kind::kEvaluate, round});
   }
+  if (ReleasesOwnFigures(plan)) out.push_back({Kind::kOwnFigures, plan.rounds});
   return out;
 }
 
@@ -54,9 +57,9 @@ Value ShareOf(double part, double whole) { return whole > 0 ? Number(part / whol
 
 class FedAvg : public Algorithm {
  public:
-  explicit FedAvg(const Plan& plan) : plan_(plan), stops_(Itinerary(plan)), layout_(LogisticLayout(DesignWidth(plan))) {
+  explicit FedAvg(const Plan& plan) : plan_(plan), stops_(Itinerary(plan)), layout_(LayoutOf(ModelOf(plan))) {
     state_.results = Value().Set("rounds", Value::Array{}).Set("evaluations", Value::Array{});
-    state_.vectors["global"].assign(SizeOf(layout_), 0.0);
+    state_.vectors["global"] = InitialParameters(ModelOf(plan), plan.seed);
     if (stops_.front().kind != Kind::kMoments) SetPreprocessing(MakePreprocessing(plan_, {}));
   }
 
@@ -67,7 +70,8 @@ class FedAvg : public Algorithm {
       return found == state.vectors.end() ? std::vector<double>() : found->second;
     };
     const bool ready = state.step > 0 || stops_.front().kind != Kind::kMoments;
-    const std::size_t columns = ready ? layout_.front().size() : 0, scaled = plan_.standardize == "site" ? 0 : columns;
+    const std::size_t columns = ready ? DesignSources(plan_).size() : 0,
+                      scaled = plan_.standardize == "site" ? 0 : columns;
     if (state.step > stops_.size() || !state.results.Has("rounds") || !state.results.Has("evaluations")) return foreign;
     if (vector("global").size() != SizeOf(layout_) || vector("impute").size() != columns) return foreign;
     if (vector("mean").size() != scaled || vector("sd").size() != scaled) return foreign;
@@ -89,7 +93,9 @@ class FedAvg : public Algorithm {
       step.query = DescribeQuery(plan_, DescribeRequestOf(plan_), hospitals);
     } else {
       step.inputs.push_back(ParameterBlob(state_.vectors.at("global")));
-      const auto build = stop.kind == Kind::kTrain ? TrainQuery : EvaluateQuery;
+      const auto build = stop.kind == Kind::kTrain      ? TrainQuery
+                         : stop.kind == Kind::kEvaluate ? EvaluateQuery
+                                                        : OwnFiguresQuery;
       step.query = build(plan_, stop.round, BlobRoot(step.inputs.front()), CurrentPreprocessing(), hospitals);
     }
     step.query.bases = state_.bases;
@@ -109,6 +115,9 @@ class FedAvg : public Algorithm {
       case Kind::kEvaluate:
         AbsorbEvaluation(stop.round, answer);
         break;
+      case Kind::kOwnFigures:
+        state_.results.Set("released", OwnFigures(plan_, answer));
+        break;
     }
     state_.bases = {answer.digest()};
     ++state_.step;
@@ -126,7 +135,8 @@ class FedAvg : public Algorithm {
     Value columns{Value::Array{}}, layout{Value::Array{}};
     for (const std::string& name : DesignColumns(plan_)) columns.Push(name);
     for (const Tensor& tensor : layout_)
-      layout.Push(Value().Set("name", tensor.name).Set("shape", Value(Value::Array{tensor.shape.front()})));
+      layout.Push(
+          Value().Set("name", tensor.name).Set("shape", Value(Value::Array(tensor.shape.begin(), tensor.shape.end()))));
     const std::map<std::string, std::string> metadata = {
         {"plan", plan_.id().Hex()},
         {"name", plan_.name},
@@ -148,14 +158,16 @@ class FedAvg : public Algorithm {
     const std::optional<Step> expected = Next(1);
     if (!expected) return Fail(Code::kProtocol, "the training is complete; no further answer belongs to it");
     if (query.kind != expected->query.kind || query.params != expected->query.params ||
-        query.bases != expected->query.bases) {
+        query.release != expected->query.release || query.bases != expected->query.bases) {
       return Fail(Code::kProtocol, "the answer belongs to another query");
     }
     if (query.kind == "describe") {
       const auto read = ReadDescribeQuery(plan_, query);
       return read ? Status{} : std::unexpected(read.error());
     }
-    const auto read = query.kind == "train" ? ReadTrainQuery(plan_, query) : ReadEvaluateQuery(plan_, query);
+    const auto read = query.kind == "train"                   ? ReadTrainQuery(plan_, query)
+                      : query.release == ReleaseTo::kHospital ? ReadOwnFiguresQuery(plan_, query)
+                                                              : ReadEvaluateQuery(plan_, query);
     return read ? Status{} : std::unexpected(read.error());
   }
 
@@ -250,7 +262,7 @@ class FedAvg : public Algorithm {
     // Where both classes are known to be trained on, held-out patients of one class leave the AUROC undefined, no more.
     if (!state_.results.Has("labels"))
       NoteClasses(static_cast<std::int64_t>(rows), static_cast<std::int64_t>(positives));
-    entry.Set("roc", RocCurve(positive, negative)).Set("calibration", Calibration(positive, negative));
+    entry.Set("roc", RocCurve(positive, negative)).Set("calibration", Calibration(plan_, positive, negative));
     state_.results.Set("evaluation", std::move(entry));
   }
 
@@ -274,30 +286,6 @@ class FedAvg : public Algorithm {
       point.Push(ShareOf(static_cast<double>(negatives - below_negative), static_cast<double>(negatives)));
       point.Push(ShareOf(static_cast<double>(positives - below_positive), static_cast<double>(positives)));
       out.Push(std::move(point));
-    }
-    return out;
-  }
-
-  // Ten equal ranges of the score: rows, mean score, share of positives. A range of fewer rows than the plan's minimum
-  // of patients says nothing.
-  [[nodiscard]] Value Calibration(const std::vector<std::int64_t>& positive,
-                                  const std::vector<std::int64_t>& negative) const {
-    constexpr std::size_t kRanges = 10;
-    Value out{Value::Array{}};
-    for (std::size_t range = 0; range < kRanges; ++range) {
-      double rows = 0, positives = 0, scores = 0;
-      const std::size_t end = positive.size() * (range + 1) / kRanges;
-      for (std::size_t bin = positive.size() * range / kRanges; bin < end; ++bin) {
-        const auto here = static_cast<double>(positive[bin] + negative[bin]);
-        rows += here;
-        positives += static_cast<double>(positive[bin]);
-        scores += here * (static_cast<double>(bin) + 0.5) / static_cast<double>(positive.size());
-      }
-      const bool shown = rows >= plan_.minimum_patients;
-      Value entry;
-      entry.Set("rows", shown ? Number(rows) : Value());
-      entry.Set("score", shown ? ShareOf(scores, rows) : Value());
-      out.Push(entry.Set("positive", shown ? ShareOf(positives, rows) : Value()));
     }
     return out;
   }

@@ -16,11 +16,11 @@ int HexDigit(char c) {
 
 std::string Hex(ByteView bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* at = out.data();
   for (std::uint8_t b : bytes) {
-    out.push_back(kDigits[b >> 4]);
-    out.push_back(kDigits[b & 15]);
+    *at++ = kDigits[b >> 4];
+    *at++ = kDigits[b & 15];
   }
   return out;
 }
@@ -38,15 +38,15 @@ Result<Bytes> FromHex(std::string_view text) {
 }
 
 std::string Base64(ByteView bytes) {
-  std::string out;
-  out.reserve((bytes.size() * 4 + 2) / 3);
+  std::string out((bytes.size() * 4 + 2) / 3, '\0');
+  char* at = out.data();
   std::uint32_t bits = 0;
   int count = 0;
   for (std::uint8_t b : bytes) {
     bits = bits << 8 | b;
-    for (count += 8; count >= 6; count -= 6) out.push_back(kAlphabet[bits >> (count - 6) & 63]);
+    for (count += 8; count >= 6; count -= 6) *at++ = kAlphabet[bits >> (count - 6) & 63];
   }
-  if (count > 0) out.push_back(kAlphabet[bits << (6 - count) & 63]);
+  if (count > 0) *at++ = kAlphabet[bits << (6 - count) & 63];
   return out;
 }
 

@@ -1,8 +1,21 @@
 #include "common/base/time.h"
 
+#include <algorithm>
 #include <ctime>
+#include <fstream>
+#include <string>
 
 namespace consilium {
+namespace {
+
+BootId ReadBoot() {
+  std::string text;
+  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), text);
+  std::erase(text, '-');
+  return BootId::FromHexText(text).value_or(BootId());
+}
+
+}  // namespace
 
 BootClock::time_point BootClock::now() noexcept {
   timespec ts{};
@@ -13,6 +26,11 @@ BootClock::time_point BootClock::now() noexcept {
 std::int64_t WallMilliseconds() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
+}
+
+Now ReadClocks() {
+  static const BootId boot = ReadBoot();
+  return {BootClock::now(), WallMilliseconds(), boot};
 }
 
 }  // namespace consilium

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "common/model/logistic.h"
+#include "common/model/matrix.h"
 
 namespace consilium {
 

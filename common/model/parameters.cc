@@ -110,8 +110,6 @@ std::uint64_t SizeOf(const Layout& layout) {
   return sum;
 }
 
-Layout LogisticLayout(std::uint64_t features) { return {{"weight", {features}}, {"bias", {1}}}; }
-
 Bytes ParameterBlob(const std::vector<double>& parameters) {
   Bytes out;
   out.reserve(parameters.size() * 4);

@@ -18,9 +18,6 @@ struct Tensor {
 using Layout = std::vector<Tensor>;
 std::uint64_t SizeOf(const Layout& layout);
 
-// Logistic regression over `features` design columns: "weight" [features], "bias" [1].
-Layout LogisticLayout(std::uint64_t features);
-
 // What travels as a query's input: float32, little-endian, tensors in order, nothing else.
 Bytes ParameterBlob(const std::vector<double>& parameters);
 Result<std::vector<double>> ParseParameterBlob(ByteView blob, const Layout& layout);

@@ -103,12 +103,14 @@ bool NeedsMoments(const Plan& plan) {
   });
 }
 
+bool ReleasesOwnFigures(const Plan& plan) { return plan.task == Plan::Task::kTrain && plan.per_hospital == "released"; }
+
 std::uint32_t TotalSums(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) return 1;
   const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
   const std::uint32_t every = plan.evaluate_every;
   const std::uint32_t evaluations = every == 0 ? 1 : plan.rounds / every + (plan.rounds % every == 0 ? 0 : 1);
-  return moments + plan.rounds + evaluations;
+  return moments + plan.rounds + evaluations + (ReleasesOwnFigures(plan) ? 1 : 0);
 }
 
 std::vector<std::string> DesignColumns(const Plan& plan) {

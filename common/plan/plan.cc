@@ -253,8 +253,6 @@ class PlanReader {
     r.Take("subgroups");
     if (r.Has("subgroups")) r.Refuse("subgroups", "this version evaluates no subgroups yet; take it out");
     plan_.per_hospital = r.Choice("per_hospital", {"local", "released"}, plan_.per_hospital);
-    if (plan_.per_hospital == "released")
-      r.Refuse("per_hospital", "this version releases no figures of single hospitals yet; write \"local\"");
     return r.Finish();
   }
 

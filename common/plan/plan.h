@@ -68,8 +68,10 @@ struct Plan {
 
   // [evaluation]
   std::vector<std::string> metrics = {"auroc", "accuracy", "brier", "log_loss"};
-  std::uint32_t evaluate_every = 0;    // Rounds between pooled evaluations; 0: only at the end.
-  std::string per_hospital = "local";  // "local" | "released"
+  std::uint32_t evaluate_every = 0;  // Rounds between pooled evaluations; 0: only at the end.
+  // "local": a hospital's own figures stay there. "released": one more query, whose answer has those of each hospital
+  // whose site policy lets them out, under its name.
+  std::string per_hospital = "local";
 
   // [describe]
   std::vector<std::string> describe_columns;
@@ -89,7 +91,8 @@ Bytes Canonical(const Plan& plan);
 Result<Plan> ParsePlan(ByteView canonical);
 // The summary that a hospital's board can read: who asks what of which columns, what leaves, who can see it, how many
 // sums, and, in mode none and profile visible, in the first lines and in capitals that there is NO DIFFERENTIAL PRIVACY
-// and that THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION.
+// and that THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION; where the plan releases them, that THIS HOSPITAL'S OWN
+// FIGURES leave under its name and who will see them.
 std::string Summary(const Plan& plan);
 // What is wrong with a plan that asks for more hospitals than the federation has.
 std::string TooFewMembers(const Plan& plan, std::size_t members);
@@ -98,7 +101,10 @@ std::string Warning(const Plan& plan);
 
 // Whether training begins with a sum of counts, means and spreads: imputation or scale need them of some number.
 bool NeedsMoments(const Plan& plan);
-// How many sums the plan needs when nothing fails: Algorithm::TotalSteps.
+// Whether it asks for the figures of single hospitals, under their names.
+bool ReleasesOwnFigures(const Plan& plan);
+// How many sums the plan needs when nothing fails, with the query that releases hospitals' own figures:
+// Algorithm::TotalSteps.
 std::uint32_t TotalSums(const Plan& plan);
 
 // The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2"), and a

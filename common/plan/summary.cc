@@ -55,13 +55,21 @@ std::string ColumnLine(const Plan& plan, const std::string& name) {
 std::string WarningBox(const Plan& plan) {
   const std::string warning = Warning(plan);
   if (warning.empty()) return "";
-  const std::string rule(std::min<std::size_t>(warning.size() + 4, 100), '!');
+  const std::string rule(std::min<std::size_t>(warning.size() + 4, 120), '!');
   std::string out = rule + "\n! " + warning + " !\n" + rule + "\n";
   if (plan.privacy == Plan::Privacy::kNone) {
     out += "No noise is added: what leaves may show whether a certain patient was among the data.\n";
   }
   if (plan.profile == Plan::Profile::kVisible) {
     out += "Nothing is masked: whoever runs the coordinator can read this hospital's own figures in every sum.\n";
+  }
+  if (ReleasesOwnFigures(plan)) {
+    out +=
+        "THIS HOSPITAL'S OWN FIGURES ARE ASKED FOR, to be shown under its name to everybody in the study. They leave "
+        "only "
+        "where the\nsite's policy lets them (release_own_figures in node.toml); the rest of the study is the same "
+        "either "
+        "way.\n";
   }
   return out + "\n";
 }
@@ -95,8 +103,9 @@ std::string Columns(const Plan& plan) {
 }
 
 std::string WhatLeaves(const Plan& plan) {
-  std::string out = fmt::format("WHAT LEAVES THE HOSPITAL: {}, and nothing else. No patient's row leaves.\n",
-                                Many(TotalSums(plan), "sum"));
+  const std::uint32_t released = ReleasesOwnFigures(plan) ? 1 : 0, sums = TotalSums(plan) - released;
+  std::string out = fmt::format("WHAT LEAVES THE HOSPITAL: {}{}, and nothing else. No patient's row leaves.\n",
+                                Many(sums, "sum"), released > 0 ? " and THIS HOSPITAL'S OWN FIGURES" : "");
   if (plan.task == Plan::Task::kDescribe) {
     out += fmt::format(
         "  * 1 sum: for each column the number of patients and of missing values; for a number its mean, standard\n"
@@ -106,7 +115,7 @@ std::string WhatLeaves(const Plan& plan) {
         plan.describe_bins);
   } else {
     const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
-    const std::uint32_t evaluations = TotalSums(plan) - moments - plan.rounds;
+    const std::uint32_t evaluations = sums - moments - plan.rounds;
     if (moments > 0)
       out +=
           "  * 1 sum: for each number used (a tensor's elements taken together), the count, the mean and the spread of "
@@ -127,6 +136,16 @@ std::string WhatLeaves(const Plan& plan) {
                           Joined(plan.schema.split_test))
             : fmt::format("    Held back are the patients that column '{}' marks as test.\n", plan.schema.split_column);
   }
+  if (released > 0) {
+    out += fmt::format(
+        "  * THIS HOSPITAL'S OWN FIGURES, under its name, once, at the end: how good the final model is on its own "
+        "patients held\n    back (AUROC, accuracy, Brier score, log loss, calibration), as counts of them by score. "
+        "Everybody who is in the\n    study sees them: the coordinator, the researcher and the other hospitals.\n"
+        "    They leave only where node.toml has release_own_figures = true and at least {} (or the site's own\n"
+        "    minimum) are held back; else the report says \"not released\", and does not say which of the two it "
+        "was.\n",
+        Many(plan.minimum_patients, "patient"));
+  }
   out += fmt::format("  A sum that fails is tried again, at most {} in all; the hospital's ledger counts each.\n\n",
                      Many(plan.maximum_attempts, "attempt"));
   return out;
@@ -139,6 +158,11 @@ std::string WhoSees(const Plan& plan) {
              : "  * The coordinator: the sums, not this hospital's contribution.\n";
   out +=
       "  * The other hospitals and the researcher: the sums and what is computed from them (model, figures, tables).\n";
+  if (ReleasesOwnFigures(plan)) {
+    out +=
+        "  * Of single hospitals' figures: the coordinator, the other hospitals and the researcher, each with the "
+        "hospital's name.\n";
+  }
   out += fmt::format(
       "  At least {} must contribute, else there is no sum; at least {} must be here, checked once at approval.\n\n",
       Many(plan.minimum_hospitals, "hospital"), Many(plan.minimum_patients, "patient"));
@@ -161,7 +185,13 @@ std::string NotProtected(const Plan& plan) {
         "  * Differences between successive rounds are not protected: a hospital or patient that comes or goes shows "
         "in them.\n";
   }
-  out += "  * With few hospitals the others can subtract their own figures; of two, each learns the other's.\n\n";
+  out += "  * With few hospitals the others can subtract their own figures; of two, each learns the other's.\n";
+  if (ReleasesOwnFigures(plan)) {
+    out +=
+        "  * Released figures can be subtracted from the pooled ones by everybody: where all hospitals but one release "
+        "theirs,\n    the figures of that one can be computed although it does not.\n";
+  }
+  out += "\n";
   return out;
 }
 
@@ -190,6 +220,8 @@ std::string Warning(const Plan& plan) {
   if (plan.profile == Plan::Profile::kVisible) {
     out += std::string(out.empty() ? "" : "; ") + "THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION";
   }
+  if (ReleasesOwnFigures(plan))
+    out += std::string(out.empty() ? "" : "; ") + "FIGURES OF SINGLE HOSPITALS ARE RELEASED";
   return out;
 }
 

@@ -90,8 +90,8 @@ Status ReadBlocks(const Value& list, Query* query) {
       return Fail(Code::kInvalid, "query: two blocks are named " + Quoted(query->blocks.back().name));
     }
   }
-  if (total > kMaxCoordinates)
-    return Fail(Code::kInvalid, fmt::format("query: {} coordinates are more than {}", total, kMaxCoordinates));
+  const std::uint64_t most = query->release == ReleaseTo::kSum ? kMaxCoordinates : kMaxReleasedCoordinates;
+  if (total > most) return Fail(Code::kInvalid, fmt::format("query: {} coordinates are more than {}", total, most));
   if (query->blocks.back() != ContributorsBlock()) {
     return Fail(Code::kInvalid, fmt::format("query: the last block must be '{}', which counts", kCountBlock));
   }
@@ -131,6 +131,7 @@ void Query::Append(std::string name, std::uint64_t length, Role role, double bou
 void Query::Finish() {
   CHECK(Find(kCountBlock) == nullptr);
   blocks.push_back(ContributorsBlock());
+  CHECK(release == ReleaseTo::kSum || Coordinates() <= kMaxReleasedCoordinates);
 }
 
 std::uint64_t Query::Coordinates() const {
@@ -139,6 +140,9 @@ std::uint64_t Query::Coordinates() const {
   return total;
 }
 std::uint64_t Query::WireBytes() const { return Coordinates() * (ring == Ring::kU32 ? 4 : 8); }
+std::uint64_t Query::AnswerBytes(std::size_t hospitals) const {
+  return release == ReleaseTo::kSum ? WireBytes() : WireBytes() * hospitals;
+}
 
 const Block* Query::Find(std::string_view name) const {
   const auto found = std::find_if(blocks.begin(), blocks.end(), [&](const Block& block) { return block.name == name; });

@@ -4,6 +4,9 @@
 //   contribution_i = one fixed-length vector of ring words: the blocks in order, then one word 1 that counts
 //   answer = the exact integer sum of the contributions of the named survivors, or nothing at all
 //
+// With release = hospital, which a plan must ask for and each site's policy allow, the answer is not a sum but the
+// survivors' contributions themselves, each under its number (docs/decisions/0008-figures-of-single-hospitals.md).
+//
 // Everything that leaves a hospital is the answer to a Query; no kind of study has another way out.
 #pragma once
 
@@ -36,6 +39,8 @@ struct Block {
 
 inline constexpr std::uint64_t kMaxCoordinates = 1ULL << 28;
 inline constexpr std::size_t kMaxBlocks = 4096;
+// Of a query with release = hospital: its answer grows with the hospitals, so that a vector has 512 KiB at most.
+inline constexpr std::uint64_t kMaxReleasedCoordinates = 1ULL << 16;
 inline constexpr std::string_view kCountBlock = "contributors";  // The last block of every query, length 1, role count.
 
 struct Query {
@@ -45,7 +50,7 @@ struct Query {
   std::string kind;                // "describe" | "train" | "evaluate"
   Value params = Value::Object{};  // An object; "inputs": {name: root} names the blobs that it needs.
   Ring ring = Ring::kU64;
-  ReleaseTo release = ReleaseTo::kSum;
+  ReleaseTo release = ReleaseTo::kSum;  // kHospital: at most kMaxReleasedCoordinates.
   std::vector<Block> blocks;
 
   // Appends a block with the largest scale for which `hospitals` saturated contributions cannot wrap.
@@ -53,9 +58,10 @@ struct Query {
   // Appends the contributors block; call last.
   void Finish();
   [[nodiscard]] std::uint64_t Coordinates() const;
-  [[nodiscard]] std::uint64_t WireBytes() const;                      // Coordinates * 4 or 8.
-  [[nodiscard]] const Block* Find(std::string_view name) const;       // Null when absent.
-  [[nodiscard]] std::uint64_t OffsetOf(std::string_view name) const;  // First coordinate; CHECKs that it exists.
+  [[nodiscard]] std::uint64_t WireBytes() const;                         // Coordinates * 4 or 8.
+  [[nodiscard]] std::uint64_t AnswerBytes(std::size_t hospitals) const;  // WireBytes, or that for each hospital.
+  [[nodiscard]] const Block* Find(std::string_view name) const;          // Null when absent.
+  [[nodiscard]] std::uint64_t OffsetOf(std::string_view name) const;     // First coordinate; CHECKs that it exists.
   bool operator==(const Query&) const = default;
 };
 
@@ -71,17 +77,23 @@ Bytes Canonical(const Query& query);
 Result<Query> ParseQuery(ByteView canonical);
 Digest HashOf(const Query& query);
 
-// The sum over the survivors, exact. `words` are the ring's bytes, little-endian, of length query.WireBytes().
+// The sum over the survivors, exact. `words` are the ring's bytes, little-endian, of length query.WireBytes(). With
+// release = hospital: the survivors' vectors, ascending by number, one after another, each of that length; `vector` is
+// then the index in survivors().
 class Answer {
  public:
-  // kProtocol when the length is wrong or the contributors coordinate is not survivors.size().
+  // kProtocol when the length is wrong or the contributors coordinate is not survivors.size() (of each vector: 1).
   static Result<Answer> Create(const Query& query, std::vector<std::uint32_t> survivors, Bytes words);
   [[nodiscard]] const std::vector<std::uint32_t>& survivors() const { return survivors_; }
   [[nodiscard]] const Bytes& words() const { return words_; }
-  [[nodiscard]] std::vector<double> Values(std::string_view block) const;          // Divided by the scale.
-  [[nodiscard]] std::vector<std::int64_t> Integers(std::string_view block) const;  // Two's complement, unscaled.
-  [[nodiscard]] double Value1(std::string_view block) const;                       // Of a block of length 1.
-  [[nodiscard]] double NoiseVariance(std::string_view block) const;                // survivors * sigma^2 / 4^k
+  [[nodiscard]] std::size_t vectors() const { return query_.release == ReleaseTo::kSum ? 1 : survivors_.size(); }
+  // Divided by the scale.
+  [[nodiscard]] std::vector<double> Values(std::string_view block, std::size_t vector = 0) const;
+  // Two's complement, unscaled.
+  [[nodiscard]] std::vector<std::int64_t> Integers(std::string_view block, std::size_t vector = 0) const;
+  [[nodiscard]] double Value1(std::string_view block, std::size_t vector = 0) const;  // Of a block of length 1.
+  // Of each value: hospitals in its vector * sigma^2 / 4^k.
+  [[nodiscard]] double NoiseVariance(std::string_view block) const;
   // H("consilium/answer" | H(query) | H(set of survivors) | BlobRoot(words)).
   [[nodiscard]] Digest digest() const { return digest_; }
 

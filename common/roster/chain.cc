@@ -11,7 +11,6 @@
 namespace consilium {
 namespace {
 
-constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 constexpr std::uint32_t kFounderUntil = 3;  // Hospitals with officers.
 
 Fields SignedFields(std::string_view kind, ByteView payload) {
@@ -23,8 +22,8 @@ std::unexpected<Error> Broken(Code code, std::string why) {
 }
 
 Status CheckSize(const SignedRoster& link) {
-  if (Encode(link).size() <= kMaxBytes) return {};
-  return Fail(Code::kInvalid, fmt::format("the signed roster has more than {} bytes", kMaxBytes));
+  if (Encode(link).size() <= kMaxRosterBytes) return {};
+  return Fail(Code::kInvalid, fmt::format("the signed roster has more than {} bytes", kMaxRosterBytes));
 }
 
 std::unexpected<Error> Unsigned(std::string why) {
@@ -231,7 +230,7 @@ Bytes Encode(const SignedRoster& signed_roster) {
 }
 
 Result<SignedRoster> ParseSignedRoster(ByteView bytes) {
-  const Value value = TRY(ParseJson(Text(bytes), {.bytes = kMaxBytes, .depth = 4}));
+  const Value value = TRY(ParseJson(Text(bytes), {.bytes = kMaxRosterBytes, .depth = 4}));
   SignedRoster out{TRY(FromBase64(value["roster"].AsString())), {}};
   for (const Value& entry : value["signatures"].AsArray()) {
     out.signatures.push_back({TRY(VerifyKey::FromHexText(entry["key"].AsString())),
@@ -265,24 +264,25 @@ Result<RosterChain> RosterChain::Found(const SignedRoster& roster0, const Digest
 }
 
 void RosterChain::Append(SignedRoster link, Roster roster) {
-  hash_ = link.hash();
-  if (HospitalsWithOfficers(roster) >= kFounderUntil) founder_counts_ = false;
-  keys_.insert({roster.server_identity.bytes, roster.server_transport.bytes, roster.founder.bytes});
+  if (state_.use_count() > 1) state_ = std::make_shared<State>(*state_);
+  state_->hash = link.hash();
+  if (HospitalsWithOfficers(roster) >= kFounderUntil) state_->founder_counts = false;
+  state_->keys.insert({roster.server_identity.bytes, roster.server_transport.bytes, roster.founder.bytes});
   for (const Member& member : roster.members) {
-    keys_.insert({member.identity.bytes, member.transport.bytes});
-    for (const VerifyKey& officer : member.officers) keys_.insert(officer.bytes);
+    state_->keys.insert({member.identity.bytes, member.transport.bytes});
+    for (const VerifyKey& officer : member.officers) state_->keys.insert(officer.bytes);
   }
-  rosters_[hash_] = std::make_shared<const Roster>(std::move(roster));
-  links_.push_back(std::move(link));
+  state_->rosters[state_->hash] = std::make_shared<const Roster>(std::move(roster));
+  state_->links.push_back(std::move(link));
 }
 
 const Roster* RosterChain::Find(const Digest& hash) const {
-  const auto found = rosters_.find(hash);
-  return found == rosters_.end() ? nullptr : found->second.get();
+  const auto found = state_->rosters.find(hash);
+  return found == state_->rosters.end() ? nullptr : found->second.get();
 }
 
 Electorate RosterChain::electorate() const {
-  if (founder_counts_ || Omitted(Twin::kFounderCounts)) return {};
+  if (state_->founder_counts || Omitted(Twin::kFounderCounts)) return {};
   const std::uint32_t n = HospitalsWithOfficers(current());
   return {false, n, n / 2 + 1};
 }
@@ -306,10 +306,10 @@ Status RosterChain::CheckSuccessor(const Roster& roster) const {
   const std::size_t old = last.members.size();
   for (std::size_t i = 0; i < old; ++i) TRY(CheckKept(last.members[i], roster.members[i]));
   for (std::size_t i = old; i < roster.members.size(); ++i) TRY(CheckAdded(roster.members[i]));
-  if (!founder_counts_ && HospitalsWithOfficers(roster) == 0)
+  if (!state_->founder_counts && HospitalsWithOfficers(roster) == 0)
     return Broken(Code::kInvalid, "no hospital with an officer would be left to sign the next one");
   for (const Member& member : roster.members)
-    TRY(CheckFresh(member.number <= old ? &last.members[member.number - 1] : nullptr, member, keys_));
+    TRY(CheckFresh(member.number <= old ? &last.members[member.number - 1] : nullptr, member, state_->keys));
   return {};
 }
 

@@ -160,7 +160,7 @@ Bytes Canonical(const Roster& roster) {
 }
 
 Result<Roster> ParseRoster(ByteView canonical) {
-  const Value value = TRY(ParseJson(Text(canonical)));
+  const Value value = TRY(ParseJson(Text(canonical), {.bytes = kMaxRosterBytes}));
   Reader reader(value, "roster", "");
   Roster roster;
   roster.seq = static_cast<std::uint64_t>(reader.Integer("seq", 0, kMostInteger));

@@ -57,7 +57,8 @@ struct SignedRoster {
   std::vector<RosterSignature> signatures;
   [[nodiscard]] Digest hash() const { return Blake2b(roster); }
 };
-Bytes Encode(const SignedRoster& signed_roster);  // Canonical JSON; at most 1 MiB.
+inline constexpr std::size_t kMaxRosterBytes = std::size_t{8} << 20;  // Signed: more than 10,000 hospitals.
+Bytes Encode(const SignedRoster& signed_roster);                      // Canonical JSON; at most kMaxRosterBytes.
 Result<SignedRoster> ParseSignedRoster(ByteView bytes);
 RosterSignature SignRoster(ByteView roster, const IdentityKey& key);
 
@@ -79,7 +80,7 @@ struct Draft {
   [[nodiscard]] std::string Missing() const;  // "2 more of hospital-a, hospital-b, hospital-c"; "" when complete.
 };
 
-// A chain of rosters from roster 0. The only way to a roster that others rely on.
+// A chain of rosters from roster 0. The only way to a roster that others rely on. Copies share what they hold.
 class RosterChain {
  public:
   // First trust: roster 0 must have this hash (BLAKE2b-256) and the founder's signature.
@@ -95,22 +96,25 @@ class RosterChain {
   // All of that but how many have signed: what a proposal must satisfy.
   [[nodiscard]] Result<Draft> Examine(const SignedRoster& next) const;
   [[nodiscard]] Electorate electorate() const;
-  [[nodiscard]] const Roster& current() const { return *rosters_.at(hash_); }
+  [[nodiscard]] const Roster& current() const { return *state_->rosters.at(state_->hash); }
   // The version with this hash, of all that the chain has; null when none has it. Valid as long as the chain.
   [[nodiscard]] const Roster* Find(const Digest& hash) const;
-  [[nodiscard]] const SignedRoster& current_signed() const { return links_.back(); }
-  [[nodiscard]] const std::vector<SignedRoster>& links() const { return links_; }
-  [[nodiscard]] const Digest& hash() const { return hash_; }
+  [[nodiscard]] const SignedRoster& current_signed() const { return state_->links.back(); }
+  [[nodiscard]] const std::vector<SignedRoster>& links() const { return state_->links; }
+  [[nodiscard]] const Digest& hash() const { return state_->hash; }
 
  private:
   void Append(SignedRoster link, Roster roster);
   [[nodiscard]] Status CheckSuccessor(const Roster& roster) const;
 
-  std::vector<SignedRoster> links_;
-  std::map<Digest, std::shared_ptr<const Roster>> rosters_;  // Every version, parsed once.
-  Digest hash_;                                              // Of the last one.
-  std::set<std::array<std::uint8_t, 32>> keys_;              // Every key that any version had.
-  bool founder_counts_ = true;
+  struct State {
+    std::vector<SignedRoster> links;
+    std::map<Digest, std::shared_ptr<const Roster>> rosters;  // Every version, parsed once.
+    Digest hash;                                              // Of the last one.
+    std::set<std::array<std::uint8_t, 32>> keys;              // Every key that any version had.
+    bool founder_counts = true;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();  // Changed only while nobody shares it.
 };
 
 // The roster after `chain`'s, before anything is changed.

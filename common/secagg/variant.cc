@@ -67,7 +67,8 @@ PlainServer::PlainServer(std::vector<std::uint32_t> cohort, std::uint32_t quorum
 std::vector<std::uint32_t> PlainServer::Survivors(const std::set<std::uint32_t>& uploaded) const {
   std::vector<std::uint32_t> survivors;
   std::ranges::copy_if(cohort_, std::back_inserter(survivors), [&](std::uint32_t i) { return uploaded.contains(i); });
-  if (!Omitted(Twin::kQuorum) && survivors.size() < quorum_) return {};
+  const std::size_t least = Omitted(Twin::kPlansQuorum) ? std::max<std::size_t>(2, survivors.size() / 2 + 1) : quorum_;
+  if (!Omitted(Twin::kQuorum) && survivors.size() < least) return {};
   return survivors;
 }
 

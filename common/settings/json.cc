@@ -33,14 +33,19 @@ std::size_t SequenceLength(std::string_view text, std::size_t at) {
   return 0;
 }
 
+bool IsPlain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+}
+
 void WriteString(std::string_view text, std::string& out) {
   out += '"';
   for (std::size_t i = 0; i < text.size();) {
+    std::size_t plain = i;
+    while (plain < text.size() && IsPlain(text[plain])) ++plain;
+    out.append(text, i, plain - i);
+    if ((i = plain) == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
-      out += text[i++];
-      continue;
-    }
     if (byte >= 0x80) {
       const std::size_t length = SequenceLength(text, i);
       out += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(i, length);
@@ -190,8 +195,9 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   bool binary(binary_t& /*v*/) override { return Stop("binary is no JSON"); }
   bool start_object(std::size_t /*elements*/) override { return Open(Value(Value::Object())); }
   bool key(string_t& v) override {
-    key_ = std::move(v);
-    return !open_.back()->Has(key_) || Stop("the key " + Quoted(key_) + " is there twice");
+    const auto [member, fresh] = const_cast<Value::Object&>(open_.back()->AsObject()).try_emplace(v);  // In our root.
+    member_ = &member->second;
+    return fresh || Stop("the key " + Quoted(v) + " is there twice");
   }
   bool end_object() override { return Close(); }
   bool start_array(std::size_t /*elements*/) override { return Open(Value(Value::Array())); }
@@ -217,17 +223,12 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
                              : Stop("the integer " + Quoted(text) + " is beyond 2^53; write it as a string");
   }
   Value* Place(Value value) {
-    if (open_.empty()) {
-      root = std::move(value);
-      return &root;
+    Value* place = open_.empty() ? &root : member_;
+    if (!open_.empty() && open_.back()->IsArray()) {
+      place = &const_cast<Value::Array&>(open_.back()->AsArray()).emplace_back();  // In our root.
     }
-    Value& parent = *open_.back();
-    if (parent.IsArray()) {
-      parent.Push(std::move(value));
-      return const_cast<Value*>(&parent.AsArray().back());  // Ours: it lives in root.
-    }
-    parent.Set(key_, std::move(value));
-    return const_cast<Value*>(&parent[key_]);
+    *place = std::move(value);
+    return place;
   }
   bool Put(Value value) {
     Place(std::move(value));
@@ -245,7 +246,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 
   const int depth_;
   std::vector<Value*> open_;  // A parent does not move while its child is open.
-  std::string key_;
+  Value* member_ = nullptr;   // Of the innermost open object: where the next value belongs.
 };
 
 std::string LineColumn(std::string_view text, std::size_t byte) {

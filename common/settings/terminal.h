@@ -21,7 +21,8 @@ class Terminal {
   void StreamLine(const Value& value) const;  // A document a line, where a command streams; --json only.
   void Note(std::string_view text) const;     // A line on stderr.
   [[nodiscard]] bool AskYes(std::string_view question) const;  // On stderr; whether the answer on stdin is yes.
-  int Report(const std::vector<Check>& checks) const;          // Of a doctor: a line each; 1 when something is bad.
+  [[nodiscard]] int Report(
+      const std::vector<Check>& checks) const;       // Of a doctor: a line each; 1 when something is bad.
   [[nodiscard]] int Fail(const Error& error) const;  // "program: what happened; why; type: ..." and the exit status.
 
  private:

@@ -96,18 +96,18 @@ const Value::Object& Value::AsObject() const {
 
 const Value& Value::operator[](std::string_view key) const {
   const Object& members = AsObject();
-  const auto found = members.find(std::string(key));
+  const auto found = members.find(key);
   return found == members.end() ? Empty<Value>() : found->second;
 }
-bool Value::Has(std::string_view key) const { return AsObject().contains(std::string(key)); }
+bool Value::Has(std::string_view key) const { return AsObject().contains(key); }
 
-Value& Value::Set(std::string key, Value value) {
+Value& Value::Set(std::string key, Value value) & {
   if (IsNull()) data_ = Object();
   CHECK(IsObject());
   std::get<Object>(data_).insert_or_assign(std::move(key), std::move(value));
   return *this;
 }
-Value& Value::Push(Value value) {
+Value& Value::Push(Value value) & {
   if (IsNull()) data_ = Array();
   CHECK(IsArray());
   std::get<Array>(data_).push_back(std::move(value));

@@ -17,7 +17,7 @@ namespace consilium {
 class Value {
  public:
   using Array = std::vector<Value>;
-  using Object = std::map<std::string, Value>;  // Sorted by bytes; RFC 8785's order for ASCII keys.
+  using Object = std::map<std::string, Value, std::less<>>;  // Sorted by bytes; RFC 8785's order for ASCII keys.
 
   Value() = default;                                               // null
   Value(bool v) : data_(v) {}                                      // NOLINT: literals should read as values.
@@ -51,8 +51,10 @@ class Value {
   // The member, or null. Set makes this an object first when it is null.
   [[nodiscard]] const Value& operator[](std::string_view key) const;
   [[nodiscard]] bool Has(std::string_view key) const;
-  Value& Set(std::string key, Value value);  // Returns *this, for chains.
-  Value& Push(Value value);                  // Makes this an array first when it is null.
+  Value& Set(std::string key, Value value) &;  // Returns *this, for chains; a chain that begins with Value() is moved.
+  Value&& Set(std::string key, Value value) && { return std::move(Set(std::move(key), std::move(value))); }
+  Value& Push(Value value) &;  // Makes this an array first when it is null.
+  Value&& Push(Value value) && { return std::move(Push(std::move(value))); }
 
   bool operator==(const Value&) const = default;
 
@@ -117,6 +119,7 @@ class Reader {
   [[nodiscard]] bool Has(const std::string& key) const;
   void Refuse(const std::string& key, const std::string& why);  // Records an error at this key's place.
   [[nodiscard]] bool ok() const { return !error_.has_value(); }
+  [[nodiscard]] const std::vector<std::string>& known() const { return known_; }  // Every key that was asked for.
   Status Finish();  // The first error, or an unknown key with the nearest known one.
 
  private:

@@ -7,102 +7,16 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
 
 #include "common/base/log.h"
 #include "common/base/supervisor.h"
 #include "common/transport/socket.h"
+#include "common/transport/workers.h"
 #include "common/turn/reply.h"
 
 namespace consilium {
-namespace {
-
-Now ReadClocks() { return {BootClock::now(), WallMilliseconds()}; }
-
-// Everything that must be durable before a turn's sends leave, in turn.h's order.
-Status Persist(const TurnResult& result, Storage& storage, BlobStore& blobs) {
-  for (const BlobWrite& write : result.blob_writes) TRY(blobs.Write(write));
-  for (const Digest& root : result.blob_seals) TRY(blobs.Seal(root));
-  if (!result.transaction.empty()) TRY(storage.Commit(result.transaction));
-  for (const Digest& root : result.blob_drops) {
-    // A file too many does no harm.
-    if (const Status dropped = blobs.Drop(root); !dropped)
-      Log(LogLevel::kWarning, "blob_not_dropped", {{"reason", dropped.error().what}});
-  }
-  return {};
-}
-
-// Jobs in the order of their start, on a few threads; results are fetched by the loop.
-class Workers {
- public:
-  Workers(unsigned count, int wake) : wake_(wake) {
-    for (unsigned i = 0; i < count; ++i) threads_.emplace_back([this] { Work(); });
-  }
-  Workers(const Workers&) = delete;
-  Workers& operator=(const Workers&) = delete;
-  ~Workers() {
-    Cancel();
-    for (std::thread& thread : threads_) thread.join();
-  }
-
-  void Start(Run run) {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return;
-    queue_.push_back(std::move(run));
-    changed_.notify_one();
-  }
-  std::vector<JobFinished> TakeFinished() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(finished_, {});
-  }
-  // Jobs that have not started never will.
-  void Cancel() {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    queue_.clear();
-    changed_.notify_all();
-  }
-  // False when some are still running after `patience`.
-  bool Settle(Duration patience) {
-    std::unique_lock lock(mutex_);
-    return idle_.wait_for(lock, patience, [this] { return running_ == 0; });
-  }
-
- private:
-  void Work() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
-      Run run = std::move(queue_.front());
-      queue_.pop_front();
-      ++running_;
-      lock.unlock();
-      std::any result = run.work();
-      run.work = nullptr;  // What it holds is released before the loop hears of its end.
-      lock.lock();
-      --running_;
-      finished_.push_back({run.job, std::move(result)});
-      idle_.notify_all();
-      const std::uint64_t one = 1;
-      CHECK(write(wake_, &one, sizeof one) == sizeof one || errno == EAGAIN);
-    }
-  }
-
-  const int wake_;
-  std::mutex mutex_;
-  std::condition_variable changed_, idle_;
-  std::deque<Run> queue_;
-  std::vector<JobFinished> finished_;
-  unsigned running_ = 0;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
-};
-
-}  // namespace
 
 struct Loop::Impl {
   LoopOptions options;
@@ -124,7 +38,7 @@ struct Loop::Impl {
 
   explicit Impl(LoopOptions given) : options(std::move(given)) {
     CHECK(options.core != nullptr && options.storage != nullptr && options.blobs != nullptr && wake >= 0);
-    workers.emplace(std::max(options.workers, 1U), wake);
+    workers.emplace(std::max(options.workers, 1U), [this] { Wake(); });
   }
   ~Impl() {
     workers.reset();

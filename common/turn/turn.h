@@ -148,4 +148,7 @@ class Storage {
                                                         std::uint64_t last) const = 0;
 };
 
+// Everything that must be durable before a turn's sends leave, in the order above.
+Status Persist(const TurnResult& result, Storage& storage, BlobStore& blobs);
+
 }  // namespace consilium

@@ -114,6 +114,8 @@ void Put(const RoundRecord& record, schema::RoundRecord::Builder out) {
   out.setLastRelease(Raw(record.last_release));
   auto inputs = out.initInputs(record.inputs.size());
   for (std::size_t i = 0; i < record.inputs.size(); ++i) PutBlob(record.inputs[i], inputs[i]);
+  out.setBoot(Raw(record.boot));
+  out.setOpenedUs(record.opened.time_since_epoch().count());
 }
 
 RoundRecord Get(schema::RoundRecord::Reader in) {
@@ -127,6 +129,8 @@ RoundRecord Get(schema::RoundRecord::Reader in) {
   GetFixed(in.getLastRelease(), record.last_release);
   if (in.getInputs().size() > kMaxInputs) throw Malformed("it has too many inputs");
   for (auto blob : in.getInputs()) record.inputs.push_back(GetBlob(blob));
+  if (in.hasBoot()) GetFixed(in.getBoot(), record.boot);
+  record.opened = Instant(Duration(in.getOpenedUs()));
   return record;
 }
 
@@ -213,6 +217,7 @@ void Put(const ParticipantRecord& record, schema::ParticipantRecord::Builder out
   out.setResults(Raw(record.results));
   out.setLastQuery(Raw(record.last_query));
   out.setReserved(record.reserved);
+  out.setOwnFigures(static_cast<schema::ParticipantRecord::OwnFigures>(record.own_figures));
 }
 
 ParticipantRecord Get(schema::ParticipantRecord::Reader in) {
@@ -233,6 +238,8 @@ ParticipantRecord Get(schema::ParticipantRecord::Reader in) {
   record.results = Data(in.getResults());
   record.last_query = Data(in.getLastQuery());
   record.reserved = in.getReserved();
+  record.own_figures = GetEnum<ParticipantRecord::OwnFigures>(
+      in.getOwnFigures(), static_cast<std::size_t>(ParticipantRecord::OwnFigures::kReleased) + 1);
   return record;
 }
 

@@ -20,6 +20,8 @@ struct RoundRecord {
   std::vector<std::uint32_t> cohort;  // U
   Digest roster, last_release;
   std::vector<Blob> inputs;
+  BootId boot = {};     // The boot that `opened` counts from.
+  Instant opened = {};  // The deadline counts from here, whatever restarts there are.
   bool operator==(const RoundRecord&) const = default;
 };
 // coordinator: one study.
@@ -58,6 +60,8 @@ struct ParticipantRecord {
   Bytes results;     // Canonical JSON of the hospital's own figures; never leaves.
   Bytes last_query;  // Canonical; the last "train" query joined, for the results at the end.
   bool reserved = false;
+  // Under its name: not by plan and policy; as an officer approved; a contribution with them was committed.
+  enum class OwnFigures : std::uint8_t { kWithheld, kAllowed, kReleased } own_figures = OwnFigures::kWithheld;
   bool operator==(const ParticipantRecord&) const = default;
 };
 Bytes Encode(const ParticipantRecord& record);

@@ -50,18 +50,19 @@ Status CheckArray(const ArrayInfo& info, const ByteStream& stream) {
   if (info.axes.empty() || info.axes.size() > kMostAxes)
     return fault(fmt::format("{} axes; an array of rows has 1 to {}", info.axes.size(), kMostAxes));
   const std::string shape = fmt::format("{}", fmt::join(info.axes, " x "));
-  if (info.rows() == 0) return fault("that there are no rows");
-  if (info.rows() > kMaxRows) return fault(fmt::format("{} rows; one data set has at most {}", info.rows(), kMaxRows));
+  if (info.rows() == 0) return fault("that there are no rows; was it saved before it was filled?");
+  if (info.rows() > kMaxRows)
+    return fault(fmt::format("{} rows; one data set has at most {}, leave some out", info.rows(), kMaxRows));
   std::uint64_t elements = 1;
   for (std::size_t i = 1; i < info.axes.size(); ++i) {
     if (info.axes[i] == 0 || info.axes[i] > kMaxElements || (elements *= info.axes[i]) > kMaxElements)
-      return fault(fmt::format("{}; a row has 1 to {} elements", shape, kMaxElements));
+      return fault(fmt::format("{}; a row has 1 to {} elements, make the images smaller", shape, kMaxElements));
   }
   const std::uint64_t bytes = info.rows() * elements * BytesOf(info.element);
   if (bytes > stream.Most()) {
     return fault(
         fmt::format("{}, which is {} bytes, and at most {} can follow; the file was cut off or its header is "
-                    "false",
+                    "false, copy it again",
                     shape, bytes, stream.Most()));
   }
   return {};

@@ -27,7 +27,6 @@ class TableBuilder {
   [[nodiscard]] bool Excludes(std::string_view id) const;
   // Notes a fault; an error when there are enough of them.
   Status Problem(std::string text);
-  [[nodiscard]] bool has_problems() const { return !problems_.empty(); }
   // " (\"value\")" where values may be shown, else "".
   [[nodiscard]] std::string Shown(std::string_view value) const;
   void NoteIgnored(const std::string& name);

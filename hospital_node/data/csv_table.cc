@@ -33,14 +33,16 @@ class TableReader {
     CsvReader csv = TRY(CsvReader::Open(path, schema_.delimiter));
     const Positions positions = TRY(FindColumns(&csv));
     std::vector<std::string> fields;
-    const std::size_t before = builder_.rows();
+    bool any = false;  // Of patients who withdrew, too: that nobody is left is no fault of the file.
     while (TRY(csv.Next(&fields))) {
+      any = true;
       if (Status row = ReadRow(csv, positions, fields); !row) return row;
     }
-    if (builder_.rows() == before && !builder_.has_problems()) {
-      return Fail(
-          Code::kInvalid,
-          fmt::format("{}: {}", path, schema_.header ? "has a header but no rows of data" : "the file is empty"));
+    if (!any) {
+      return Fail(Code::kInvalid,
+                  fmt::format("{}: {}", path,
+                              schema_.header ? "has a header but no rows of data; was it exported whole?"
+                                             : "the file is empty; was it exported whole?"));
     }
     builder_.NoteFile(path);
     return {};

@@ -62,9 +62,7 @@ struct Seen {
     whole = whole && v == std::floor(v);
     if (values.size() <= kMostClasses) values.insert(v);
   }
-  [[nodiscard]] bool IsTensor() const {
-    return shape.size() > 1 || (shape.size() == 1 && shape[0] > 1);
-  }
+  [[nodiscard]] bool IsTensor() const { return shape.size() > 1 || (shape.size() == 1 && shape[0] > 1); }
 };
 
 std::string ColumnText(const std::string& name, const Seen& seen) {

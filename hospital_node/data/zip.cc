@@ -33,7 +33,7 @@ class Directory {
     if (count_ > kMostMembers || bytes_ > kMostDirectory)
       return Fault(begin_, fmt::format("{} members in a directory of {} bytes are too many", count_, bytes_));
     if (begin_ > end_ || bytes_ != end_ - begin_)
-      return Fault(begin_, "the directory does not end where its end is marked; bytes were put in or lost");
+      return Fault(begin_, "the directory does not end where its end is marked, bytes were put in or lost");
     Bytes directory(static_cast<std::size_t>(bytes_));
     TRY(file_.ReadAt(begin_, directory));
     std::vector<ZipMember> members;
@@ -45,7 +45,10 @@ class Directory {
 
  private:
   [[nodiscard]] std::unexpected<Error> Fault(std::uint64_t offset, const std::string& what) const {
-    return Fail(Code::kInvalid, fmt::format("{}: at byte {}: {}", file_.path(), offset, what));
+    const bool mend = what.contains(';');  // Most faults have the same.
+    return Fail(Code::kInvalid,
+                fmt::format("{}: at byte {}: {}{}", file_.path(), offset, what,
+                            mend ? "" : "; copy the file again, or save the arrays again with numpy.savez"));
   }
 
   // Sets begin_, bytes_, count_ and end_ (where the directory must end).
@@ -151,7 +154,7 @@ class Directory {
       const std::uint64_t name = Little(local, 26, 2), head = kLocalBytes + name + Little(local, 28, 2);
       if (Little(local, 0, 4) != kLocalMark || name != member.name.size() || head > begin_ - where ||
           member.packed > begin_ - where - head)
-        return Fault(where, fmt::format("{} is not what the directory says; the file is damaged", member.name));
+        return Fault(where, fmt::format("{} is not what the directory says, the file is damaged", member.name));
       Bytes again(member.name.size());
       TRY(file_.ReadAt(where + kLocalBytes, again));
       if (Text(again) != member.name) return Fault(where, fmt::format("{} has another name at its place", member.name));

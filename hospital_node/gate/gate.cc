@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/algorithms/derive.h"
 #include "common/base/twin.h"
 
 namespace consilium::node {
@@ -71,12 +72,22 @@ Reason JudgeQuery(const Invitation& invitation, const SitePolicy& policy) {
   if (query.plan != invitation.invite->study || query.round != invitation.invite->round)
     return Reason::kQueryNotDerived;
   if (!Contains(policy.allowed_kinds, query.kind)) return Reason::kPolicy;
-  if (!Contains(KindsOf(plan), query.kind) || query.release != ReleaseTo::kSum) return Reason::kQueryNotDerived;
+  if (!Contains(KindsOf(plan), query.kind)) return Reason::kQueryNotDerived;
   for (const Block& block : query.blocks) {
     if (block.role == Role::kDelta && block.bound > plan.update_bound) return Reason::kQueryNotDerived;
     if (block.sigma != 0) return Reason::kQueryNotDerived;  // Mode none adds no noise.
   }
   return InputsGiven(*invitation.invite, query) ? Reason::kNone : Reason::kQueryNotDerived;
+}
+
+// What leaves under the hospital's name is what the plan says and nothing else: once, as its last query, of the model
+// that the last release published, in these very blocks.
+Reason JudgeRelease(const Invitation& invitation, const ParticipantRecord& record) {
+  const Query& query = *invitation.query;
+  if (query.release == ReleaseTo::kSum || Omitted(Twin::kReleaseHospital)) return Reason::kNone;
+  const auto asked = ReadOwnFiguresQuery(*invitation.plan, query);
+  const bool last = query.round == TotalSums(*invitation.plan) && query.round == record.releases + 1;
+  return asked && last && asked->model == record.model.root ? Reason::kNone : Reason::kQueryNotDerived;
 }
 
 }  // namespace
@@ -96,6 +107,10 @@ Status JudgePlan(const Plan& plan, const SitePolicy& policy) {
                             plan.researcher));
   }
   return {};
+}
+
+bool LetsOwnFiguresOut(const ParticipantRecord& record, const SitePolicy& policy) {
+  return policy.release_own_figures && record.own_figures != ParticipantRecord::OwnFigures::kWithheld;
 }
 
 Plan Stricter(Plan plan, const SitePolicy& policy) {
@@ -127,6 +142,7 @@ Reason Judge(const Invitation& invitation, const ParticipantRecord& record, cons
   const auto& researchers = policy.allowed_researchers;
   if (!researchers.empty() && !Contains(researchers, invitation.plan->researcher)) return Reason::kPolicy;
   if (invitation.invite->last_release != record.last_release) return Reason::kChain;
+  if (const Reason reason = JudgeRelease(invitation, record); reason != Reason::kNone) return reason;
   return JudgeBudget(invitation, ledger);
 }
 
@@ -139,6 +155,9 @@ Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const 
   sealed.context_ = context;
   sealed.saturated_ = report.saturated;
   sealed.not_finite_ = report.not_finite;
+  sealed.blank_ = std::ranges::all_of(raw.blocks, [](const std::vector<double>& block) {
+    return std::ranges::all_of(block, [](double v) { return v == 0; });
+  });
   if (words.size() <= kInlineBlob) {
     sealed.vector_ = InlineBlob(words);
     return sealed;
@@ -149,6 +168,14 @@ Result<Sealed> Gate::Seal(const Query& query, const RawContribution& raw, const 
   return sealed;
 }
 
+RawContribution Gate::Withheld(const Query& query) {
+  RawContribution raw;
+  for (const Block& block : query.blocks) {
+    if (block.name != kCountBlock) raw.blocks.emplace_back(block.length, 0.0);
+  }
+  return raw;
+}
+
 std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite, const Query& query,
                                       std::int64_t wall_ms, ParticipantRecord* record) {
   record->last_attempt = invite.attempt;
@@ -156,7 +183,9 @@ std::optional<LedgerRow> Gate::Commit(const Sealed& sealed, const Invite& invite
   record->context = sealed.context();
   record->contribution = sealed.vector();
   if (query.kind == "train") record->last_query = invite.query.content;
-  if (Omitted(Twin::kCommitBeforeOffer)) return std::nullopt;
+  if (query.release == ReleaseTo::kHospital && !sealed.blank())
+    record->own_figures = ParticipantRecord::OwnFigures::kReleased;
+  if (Omitted(Twin::kCommit)) return std::nullopt;
   return LedgerRow{
       LedgerRow::Kind::kCommit, invite.study, invite.attempt, invite.attempt, std::string(kNoMechanism), 0, 0, wall_ms};
 }

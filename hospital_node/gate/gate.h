@@ -35,6 +35,9 @@ Reason JudgeConsent(const ParticipantRecord& record);
 // Everything else that must hold before a query is computed; kNone accepts. Nothing in it depends on patients' data.
 Reason Judge(const Invitation& invitation, const ParticipantRecord& record, const SitePolicy& policy,
              const Ledger& ledger);
+// Whether this hospital's own figures leave under its name: the plan asks for them, an officer approved that they do,
+// and the policy's switch, which may have been turned since, is on. Nothing in it depends on patients' data.
+bool LetsOwnFiguresOut(const ParticipantRecord& record, const SitePolicy& policy);
 // The plan as this site runs it: the stricter of both thresholds for patients.
 Plan Stricter(Plan plan, const SitePolicy& policy);
 
@@ -44,6 +47,8 @@ class Gate {
   // contribution does not fit the query.
   static Result<Sealed> Seal(const Query& query, const RawContribution& raw, const Digest& context,
                              const SumClient& client, BlobStore* blobs);
+  // What a hospital says that withholds: present = 0 and zeros in every block, whatever its data are.
+  static RawContribution Withheld(const Query& query);
   // What committing to a sealed contribution means: the record remembers it, and this row is written with the record,
   // in one transaction, before the offer leaves.
   static std::optional<LedgerRow> Commit(const Sealed& sealed, const Invite& invite, const Query& query,

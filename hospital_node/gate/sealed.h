@@ -12,6 +12,8 @@ class Sealed {
   [[nodiscard]] const Digest& context() const { return context_; }
   [[nodiscard]] std::uint64_t saturated() const { return saturated_; }
   [[nodiscard]] std::uint64_t not_finite() const { return not_finite_; }
+  // Every value is 0: nothing of this hospital's patients is in it.
+  [[nodiscard]] bool blank() const { return blank_; }
 
  private:
   friend class Gate;
@@ -19,6 +21,7 @@ class Sealed {
   Blob vector_;  // Inline, or in the blob store.
   Digest context_;
   std::uint64_t saturated_ = 0, not_finite_ = 0;
+  bool blank_ = false;
 };
 
 }  // namespace consilium::node

@@ -1,8 +1,10 @@
 // From a table's rows to the matrix that a model sees, as the plan's preprocessing says.
 #pragma once
 
+#include <span>
+
 #include "common/algorithms/derive.h"
-#include "common/model/logistic.h"
+#include "common/model/matrix.h"
 #include "hospital_node/data/table.h"
 
 namespace consilium::node {
@@ -10,6 +12,7 @@ namespace consilium::node {
 struct Design {
   Matrix x;  // rows x DesignWidth(plan)
   Vector y;  // The label.
+  [[nodiscard]] std::span<const double> Targets() const { return {y.data(), static_cast<std::size_t>(y.size())}; }
 };
 
 // With standardize = "site" the preprocessing has no mean and sd: SiteScaled fills them in from the training rows.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/algorithms/derive.h"
+#include "common/model/source.h"
 #include "hospital_node/data/table.h"
-#include "hospital_node/training/batch_source.h"
 
 namespace consilium::node {
 
@@ -18,6 +18,7 @@ class TableSource final : public BatchSource<Real> {
               const Preprocessing& preprocessing);
   [[nodiscard]] std::size_t rows() const override { return rows_.size(); }
   [[nodiscard]] std::size_t features() const override { return features_; }
+  // Throws StoreUnreadable (hospital_node/data/row_store.h) when the disk fails.
   void Gather(std::span<const std::uint32_t> rows, Real* x, Real* y) override;
 
  private:

@@ -107,6 +107,36 @@ TEST(Derive, AChangedQueryIsRefused) {
   EXPECT_FALSE(ReadEvaluateQuery(plan, good).has_value());
 }
 
+// The one query whose answer is not a sum: only where the plan asks for it, of the final round, in few coordinates.
+TEST(Derive, OwnFiguresAreReadBackOnlyWhereThePlanReleasesThem) {
+  const Plan local = SmallTrainPlan(), plan = SmallTrainPlan("", "", "per_hospital = \"released\"\n");
+  const Preprocessing preprocessing = MakePreprocessing(plan, {{"age", {40, 8}}});
+  const Query good = OwnFiguresQuery(plan, 3, SomeRoot(), preprocessing, 2);
+  EXPECT_EQ(good.release, ReleaseTo::kHospital);
+  EXPECT_EQ(good.Coordinates(), 404U);
+  EXPECT_EQ(good, OwnFiguresQuery(plan, 3, SomeRoot(), preprocessing, 100)) << "nothing is added up";
+  const auto read = ReadOwnFiguresQuery(plan, good);
+  ASSERT_TRUE(read.has_value()) << read.error().what;
+  EXPECT_EQ(read->model, SomeRoot());
+  EXPECT_FALSE(ReadOwnFiguresQuery(local, good).has_value());
+  EXPECT_FALSE(ReadEvaluateQuery(plan, good).has_value());
+  EXPECT_FALSE(ReadOwnFiguresQuery(plan, OwnFiguresQuery(plan, 2, SomeRoot(), preprocessing, 1)).has_value())
+      << "a model on the way";
+  const auto refused = [&](const auto& change) {
+    Query query = good;
+    change(query);
+    const auto changed = ReadOwnFiguresQuery(plan, query);
+    return !changed.has_value() && changed.error().code == Code::kProtocol;
+  };
+  EXPECT_TRUE(refused([](Query& q) { q.release = ReleaseTo::kSum; }));
+  EXPECT_TRUE(refused([](Query& q) { q.kind = "train"; }));
+  EXPECT_TRUE(refused([](Query& q) { q.params.Set("bins", 8192); }));
+  EXPECT_TRUE(refused([](Query& q) { q.params.Set("rows", "train"); }));
+  EXPECT_TRUE(refused([](Query& q) { q.blocks[3].length += 1; }));
+  EXPECT_TRUE(refused([](Query& q) { q.blocks[1].scale_log2 -= 1; })) << "the scales are those of one contribution";
+  EXPECT_TRUE(refused([](Query& q) { q.blocks.erase(q.blocks.begin()); }));
+}
+
 TEST(Derive, ATrainingPlanMayNotBeAskedForMoreThanItsMoments) {
   const Plan plan = SmallTrainPlan();
   EXPECT_TRUE(ReadDescribeQuery(plan, DescribeQuery(plan, {{"age", "dose", "sick"}, 0, true}, 3)).has_value())

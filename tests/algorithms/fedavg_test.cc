@@ -5,7 +5,7 @@
 
 #include "common/algorithms/algorithm.h"
 #include "common/algorithms/derive.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/privacy/encode.h"
 #include "tests/data/plans.h"
 
@@ -17,6 +17,11 @@ using testing::SmallTrainPlan;
 // The answer when two hospitals send these blocks.
 Answer AnswerOf(const Query& query, const RawContribution& a, const RawContribution& b) {
   Bytes sum = *Encode(query, a, nullptr);
+  if (query.release == ReleaseTo::kHospital) {
+    const Bytes second = *Encode(query, b, nullptr);
+    sum.insert(sum.end(), second.begin(), second.end());
+    return *Answer::Create(query, {1, 2}, sum);
+  }
   AddWords(query.ring, sum, *Encode(query, b, nullptr));
   return *Answer::Create(query, {1, 2}, sum);
 }
@@ -68,6 +73,7 @@ TEST(FedAvg, WalksMomentsRoundsAndEvaluations) {
   EXPECT_EQ(walk(SmallTrainPlan("", "", "every = 1\n")), "dtetete");
   EXPECT_EQ(walk(SmallTrainPlan("standardize = \"declared\"\nimpute = \"constant\"\n")), "ttte");
   EXPECT_EQ(walk(SmallTrainPlan("standardize = \"site\"\n")), "dttte");
+  EXPECT_EQ(walk(SmallTrainPlan("", "", "per_hospital = \"released\"\n")), "dtttee");
 }
 
 TEST(FedAvg, AddsTheMeanOfDeltasByWeight) {
@@ -158,7 +164,7 @@ TEST(FedAvg, TheModelIsWhatHospitalsReceive) {
   auto algorithm = *MakeAlgorithm(SmallTrainPlan());
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());
   const Step step = *algorithm->Next(2);
-  const Layout layout = LogisticLayout(4);
+  const Layout layout = LayoutOf({.inputs = 4});
   EXPECT_EQ(*ParseParameterBlob(step.inputs.front(), layout), algorithm->Save().vectors.at("global"));
   EXPECT_EQ(ReadSafetensors(*algorithm->ModelFile())->parameters, algorithm->Save().vectors.at("global"));
 }
@@ -185,7 +191,7 @@ TEST(FedAvg, ARestoredRunIsTheSameRunFromEveryStep) {
 }
 
 TEST(FedAvg, TheStateSurvivesJson) {
-  auto algorithm = *MakeAlgorithm(SmallTrainPlan());
+  auto algorithm = *MakeAlgorithm(SmallTrainPlan("", "", "per_hospital = \"released\"\n"));
   while (algorithm->Next(2)) AbsorbSomething(algorithm.get());
   const Value results = algorithm->Results();
   EXPECT_EQ(*ParseJson(CanonicalJson(results)), results);
@@ -223,6 +229,60 @@ TEST(FedAvg, AnAnswerToAnotherQueryIsRefused) {
   EXPECT_EQ(algorithm->Save(), before) << "a refused answer leaves no trace";
 }
 
+// The last answer holds the figures of each hospital that lets them out; who withholds is named and has none.
+TEST(FedAvg, OwnFiguresAreThoseOfEachHospital) {
+  Plan plan = SmallTrainPlan("", "", "per_hospital = \"released\"\n");
+  plan.minimum_patients = 4;
+  auto algorithm = *MakeAlgorithm(plan);
+  while (algorithm->Next(2)->query.release == ReleaseTo::kSum) AbsorbSomething(algorithm.get());
+  const Step step = *algorithm->Next(2);
+  EXPECT_EQ(step.inputs, std::vector<Bytes>{ParameterBlob(algorithm->Save().vectors.at("global"))});
+  RawContribution own = Zeros(step.query);
+  own.blocks[0] = {1};
+  own.blocks[1] = {1.5};
+  own.blocks[2] = {5};
+  own.blocks[3][99] = 1;   // A positive just below 0.5: wrong.
+  own.blocks[3][150] = 4;  // Right; one of the negatives has the same score.
+  own.blocks[4][0] = 4;
+  own.blocks[4][150] = 1;
+  const auto sends = [&](const RawContribution& a, const RawContribution& b) {
+    auto copy = *RestoreAlgorithm(plan, algorithm->Save());
+    EXPECT_TRUE(copy->Absorb(step.query, AnswerOf(step.query, a, b)).has_value());
+    EXPECT_FALSE(copy->Next(2).has_value());
+    return copy->Results()["released"].AsArray();
+  };
+  const Value::Array released = sends(own, Zeros(step.query));
+  ASSERT_EQ(released.size(), 2U);
+  const Value& first = released[0];
+  EXPECT_EQ(first["hospital"].AsInteger(), 1);
+  EXPECT_TRUE(first["released"].AsBool());
+  EXPECT_EQ(first["rows"].AsInteger(), 10);
+  EXPECT_EQ(first["positives"].AsInteger(), 5);
+  EXPECT_DOUBLE_EQ(first["accuracy"].AsDouble(), 0.8);
+  EXPECT_DOUBLE_EQ(first["brier"].AsDouble(), 0.15);
+  EXPECT_DOUBLE_EQ(first["log_loss"].AsDouble(), 0.5);
+  EXPECT_DOUBLE_EQ(first["auroc_low"].AsDouble(), 20.0 / 25);   // Of 25 pairs 20 are right for certain ...
+  EXPECT_DOUBLE_EQ(first["auroc_high"].AsDouble(), 24.0 / 25);  // ... and 4 have one score.
+  EXPECT_DOUBLE_EQ(first["auroc"].AsDouble(), 22.0 / 25);
+  EXPECT_EQ(first["calibration"].AsArray()[0]["rows"].AsInteger(), 4);
+  EXPECT_TRUE(first["calibration"].AsArray()[4]["rows"].IsNull()) << "one row is below the minimum";
+  EXPECT_DOUBLE_EQ(first["calibration"].AsArray()[7]["positive"].AsDouble(), 0.8);
+  EXPECT_EQ(CanonicalJson(released[1]), R"({"hospital":2,"released":false})") << "nothing reads 0";
+
+  RawContribution few = own, none = own, alike = own;
+  few.blocks[4][0] = 0;
+  few.blocks[3][150] = 0;
+  none.blocks[3][99] = -1;
+  alike.blocks[3].assign(200, 0);
+  alike.blocks[4][0] = 9;
+  const Value::Array odd = sends(few, none);
+  EXPECT_FALSE(odd[0]["released"].AsBool()) << "fewer rows than the minimum of patients, whatever it says";
+  EXPECT_FALSE(odd[1]["released"].AsBool()) << "no rows give such counts";
+  const Value single = sends(alike, own)[0];
+  EXPECT_TRUE(single["released"].AsBool());
+  EXPECT_TRUE(single["auroc"].IsNull() && single["positives"].IsNull());
+}
+
 TEST(FedAvg, NextDependsOnPlanAndAnswersOnly) {
   auto a = *MakeAlgorithm(SmallTrainPlan()), b = *MakeAlgorithm(SmallTrainPlan());
   while (a->Next(2)) {
@@ -240,7 +300,7 @@ TEST(FedAvg, ModelFileSaysWhereItComesFrom) {
   auto algorithm = *MakeAlgorithm(plan);
   for (int i = 0; i < 3; ++i) AbsorbSomething(algorithm.get());
   const ModelFile file = *ReadSafetensors(*algorithm->ModelFile());
-  EXPECT_EQ(file.layout, LogisticLayout(4));
+  EXPECT_EQ(file.layout, LayoutOf({.inputs = 4}));
   EXPECT_EQ(file.metadata.at("plan"), plan.id().Hex());
   EXPECT_EQ(file.metadata.at("rounds"), "2");
   EXPECT_EQ(file.metadata.at("design_columns"), R"(["age","grade=2","grade=3","dose"])");

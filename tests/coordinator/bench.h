@@ -63,14 +63,14 @@ class Bench : public testing::Test {
                            .stored = *storage_.Load(),
                            .storage = &storage_,
                            .blobs = &blobs_};
-    auto made = Service::Create(std::move(options), Now{instant_, wall_ms_});
+    auto made = Service::Create(std::move(options), Now{instant_, wall_ms_, boot_});
     ASSERT_TRUE(made.has_value()) << made.error().what;
     service_ = std::move(*made);
     Turn({});
   }
 
   void Turn(std::vector<Event> events) {
-    TurnResult result = service_->Turn(std::move(events), Now{instant_, wall_ms_});
+    TurnResult result = service_->Turn(std::move(events), Now{instant_, wall_ms_, boot_});
     for (const BlobWrite& write : result.blob_writes) ASSERT_TRUE(blobs_.Write(write));
     for (const Digest& root : result.blob_seals) ASSERT_TRUE(blobs_.Seal(root));
     ASSERT_TRUE(storage_.Commit(result.transaction));
@@ -178,6 +178,7 @@ class Bench : public testing::Test {
   MemoryBlobs blobs_;
   Instant instant_{std::chrono::hours(1)};
   std::int64_t wall_ms_ = 1'800'000'000'000;
+  BootId boot_{{1}};
   std::unique_ptr<Service> service_;
   std::map<TransportKey, std::vector<Message>> sent_;
   std::map<TransportKey, int> disconnects_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/privacy/encode.h"
+
 namespace consilium::coordinator {
 namespace {
 
@@ -134,6 +136,85 @@ TEST_F(RoundTest, ASpoiltSumFailsTheAttempt) {
   EXPECT_EQ(round.state(), Round::State::kCollecting) << "never concludes in the middle of an addition";
   round.EndFold(1, false);
   EXPECT_EQ(round.state(), Round::State::kFailed);
+}
+
+// ---- release = hospital ----
+
+class OwnRoundTest : public RoundTest {
+ protected:
+  OwnRoundTest() {
+    Query& query = options_.query;
+    query = {};
+    query.round = 1;
+    query.kind = "evaluate";
+    query.release = ReleaseTo::kHospital;
+    query.Append("count", 2, Role::kCount, 1000, 1);
+    query.Finish();
+  }
+  [[nodiscard]] Bytes Vector(std::uint8_t count, std::uint8_t counted = 1) const {
+    Bytes words(options_.query.WireBytes());
+    words[0] = count;
+    words[words.size() - 8] = counted;
+    return words;
+  }
+  // As the study does with an upload that came whole.
+  bool Fold(Round* round, std::uint32_t from, const Bytes& vector) {
+    const Offer offer{{}, 7, options_.context, InlineBlob(vector)};
+    if (round->OnOffer(from, offer).act != Do::kAdd || !round->BeginFold(from, offer.vector.root)) return false;
+    AddWords(Ring::kU64, std::span(*round->sum()).subspan(round->SlotOf(from), vector.size()), vector);
+    round->EndFold(from, true);
+    return round->Uploaded(from);
+  }
+};
+
+TEST_F(OwnRoundTest, TheAnswerIsTheSurvivorsVectorsByNumberWhateverTheOrderOfArrival) {
+  Round round(options_);
+  EXPECT_EQ(round.sum()->size(), 3 * options_.query.WireBytes());
+  EXPECT_TRUE(Fold(&round, 3, Vector(33)));
+  EXPECT_TRUE(Fold(&round, 1, Vector(11)));
+  round.OnDeclined(2, Reason::kFailedHere);
+  round.OnTime(Instant{});
+  ASSERT_EQ(round.state(), Round::State::kDone);
+  const auto answer = Answer::Create(options_.query, round.survivors(), round.TakeWords());
+  ASSERT_TRUE(answer) << answer.error().what;
+  EXPECT_EQ(answer->survivors(), (std::vector<std::uint32_t>{1, 3}));
+  Bytes expected = Vector(11), last = Vector(33);
+  expected.insert(expected.end(), last.begin(), last.end());
+  EXPECT_EQ(answer->words(), expected);
+}
+
+TEST_F(OwnRoundTest, ASecondUploadChangesNothing) {
+  Round round(options_);
+  EXPECT_TRUE(Fold(&round, 2, Vector(22)));
+  const Offer same{{}, 7, options_.context, InlineBlob(Vector(22))},
+      other{{}, 7, options_.context, InlineBlob(Vector(9))};
+  EXPECT_EQ(round.OnOffer(2, same).act, Do::kReceipt);
+  EXPECT_EQ(round.OnOffer(2, other).reason, Reason::kContext);
+  EXPECT_TRUE(Fold(&round, 1, Vector(11)));
+  EXPECT_TRUE(Fold(&round, 3, Vector(33)));
+  round.OnTime(Instant{});
+  const Bytes words = round.TakeWords();
+  EXPECT_EQ(words[options_.query.WireBytes()], 22);
+}
+
+TEST_F(OwnRoundTest, AVectorThatDoesNotCountItsHospitalOnceIsNotTakenAndHarmsNobodyElse) {
+  Round round(options_);
+  EXPECT_FALSE(Fold(&round, 2, Vector(22, 2)));
+  EXPECT_TRUE(Fold(&round, 1, Vector(11)));
+  EXPECT_TRUE(Fold(&round, 3, Vector(33)));
+  round.OnTime(Instant{});
+  ASSERT_EQ(round.state(), Round::State::kDone);
+  EXPECT_EQ(round.survivors(), (std::vector<std::uint32_t>{1, 3}));
+  EXPECT_EQ(round.Absent().front(), (Absence{2, Reason::kMalformed}));
+  EXPECT_TRUE(Answer::Create(options_.query, round.survivors(), round.TakeWords()));
+}
+
+TEST_F(OwnRoundTest, BelowTheQuorumNothingIsReleased) {
+  Round round(options_);
+  EXPECT_TRUE(Fold(&round, 2, Vector(22)));
+  round.OnTime(Instant{} + options_.deadline);
+  EXPECT_EQ(round.state(), Round::State::kFailed);
+  EXPECT_TRUE(round.survivors().empty());
 }
 
 }  // namespace

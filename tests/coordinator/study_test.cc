@@ -32,8 +32,8 @@ CurveKey Curve(std::uint8_t fill) { return CurveKey::FromSecret(Bytes(32, fill))
 
 class StudyTest : public testing::Test {
  protected:
-  StudyTest() : chain_(MakeChain(3)) {
-    auto plan = ParsePlanToml(kPlan, "plan.toml", [](const std::string&) -> Result<std::string> { return kSchema; });
+  explicit StudyTest(const std::string& text = kPlan, const std::string& schema = kSchema) : chain_(MakeChain(3)) {
+    auto plan = ParsePlanToml(text, "plan.toml", [&](const std::string&) -> Result<std::string> { return schema; });
     EXPECT_TRUE(plan.has_value()) << plan.error().what;
     plan_ = *plan;
     study_ = *Study::Submit(Canonical(plan_), context(), now_);
@@ -95,6 +95,12 @@ class StudyTest : public testing::Test {
         sent_[send.number].push_back(std::get<Message>(send.what));
       }
     }
+    for (const Effects::Fetch& fetch : effects.fetches) study_->OnUploadArrived(fetch.blob.root, now_);
+    for (const Effects::Fold& fold : effects.folds) {
+      AddWords(fold.ring, std::span(*fold.sum).subspan(fold.offset, fold.bytes), large_.at(fold.root));
+      study_->OnFolded(fold.number, fold.root, true, study_->round()->record().attempt, now_);
+    }
+    if (!effects.fetches.empty() || !effects.folds.empty()) Take();
   }
   void Online(std::uint32_t number, const StudyMark* mark = nullptr) {
     study_->OnHello(number, mark, now_);
@@ -123,16 +129,20 @@ class StudyTest : public testing::Test {
         std::ranges::count_if(audits_, [&](const Value& row) { return row["event"].AsString() == event; }));
   }
   // What an honest hospital answers to its last invitation: all present, `rows` rows, the rest zero.
-  Offer Contribution(std::uint32_t number, double rows) const {
+  Offer Contribution(std::uint32_t number, double rows) {
     const Invite invite = *Last<Invite>(number);
     const Query query = *ParseQuery(invite.query.content);
     RawContribution raw;
     for (const Block& block : query.blocks) {
       if (block.name == kCountBlock) continue;
-      const double value = block.name == "rows" ? rows : block.role == Role::kPresent ? 1 : 0;
+      const bool own = query.release == ReleaseTo::kHospital && rows == 0;  // Withholds.
+      const double value = block.name == "rows" || block.name == "hist_positive" ? rows
+                           : block.role == Role::kPresent && !own                ? 1
+                                                                                 : 0;
       raw.blocks.emplace_back(block.length, value);
     }
     const Bytes words = *Encode(query, raw, nullptr);
+    large_[BlobRoot(words)] = words;
     const Digest context = PlainContext("test", invite.roster, invite.study, invite.round, invite.attempt,
                                         HashOf(query), invite.last_release, invite.cohort);
     return {
@@ -153,9 +163,11 @@ class StudyTest : public testing::Test {
   IdentityKey key_ = Key(99);
   RosterChain chain_;
   Plan plan_;
-  Now now_{Instant{} + std::chrono::hours(1), 1};
+  static constexpr BootId kBoot{{1}};
+  Now now_{Instant{} + std::chrono::hours(1), 1, kBoot};
   std::unique_ptr<Study> study_;
   Bytes disk_;
+  std::map<Digest, Bytes> large_;  // Uploads by root, for the folds of those that are pulled.
   std::vector<Value> audits_;
   std::map<std::uint32_t, std::vector<Message>> sent_;
 };
@@ -206,12 +218,13 @@ TEST_F(StudyTest, ARestartRepeatsTheOpenAttemptAsItWas) {
   for (std::uint32_t i : {1, 2, 3}) Approve(i);
   const Invite before = *Last<Invite>(1);
   Upload(1, 100);
+  Later(std::chrono::seconds(20));
   Restart();
   sent_.clear();
   const StudyMark mark{study_->id(), 0, {}};
   for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
   Invite after = *Last<Invite>(1);
-  after.time_left_ms = before.time_left_ms;
+  EXPECT_EQ(std::exchange(after.time_left_ms, before.time_left_ms), 40'000U) << "what it has left of 60 s";
   EXPECT_EQ(after, before) << "same attempt, same context, so the same bytes come back, uncharged";
   Upload(1, 100);
   Upload(2, 20);
@@ -222,6 +235,49 @@ TEST_F(StudyTest, ARestartRepeatsTheOpenAttemptAsItWas) {
   for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
   EXPECT_EQ(Audits("answer"), 1U) << "a finished round is never computed again";
   EXPECT_EQ(Last<Release>(2)->seq, 1U) << "who missed the release gets it again";
+}
+
+TEST_F(StudyTest, RestartsGiveAnAttemptNoMoreTime) {
+  for (std::uint32_t i : {1, 2, 3}) Online(i);
+  for (std::uint32_t i : {1, 2, 3}) Approve(i);
+  const StudyMark mark{study_->id(), 0, {}};
+  for (int restarts = 0; restarts < 3; ++restarts) {
+    Later(std::chrono::seconds(15));
+    Restart();
+    for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
+    EXPECT_EQ(Audits("attempt_failed"), 0U) << "its minute is not over";
+    EXPECT_EQ(Last<Invite>(1)->attempt, 1U);
+  }
+  Later(std::chrono::seconds(15));
+  EXPECT_EQ(Audits("attempt_failed"), 1U);
+  EXPECT_FALSE(study_->record().open.has_value());
+}
+
+// How much time went by cannot be known, nor how often this has happened before.
+TEST_F(StudyTest, AnAttemptOfAnotherBootIsOver) {
+  const BootId another{{2}}, unknown{};
+  for (const BootId& boot : {another, unknown}) {
+    Now then{Instant{} + std::chrono::hours(1), 1, boot};
+    study_ = *Study::Submit(Canonical(plan_), context(), now_ = then);
+    audits_.clear();
+    for (std::uint32_t i : {1, 2, 3}) Online(i);
+    for (std::uint32_t i : {1, 2, 3}) Approve(i);
+    ASSERT_TRUE(study_->record().open.has_value());
+    now_.boot = boot == unknown ? unknown : kBoot;
+    Restart();
+    Later(Duration(0));
+    EXPECT_EQ(Audits("attempt_failed"), 1U);
+    EXPECT_FALSE(study_->record().open.has_value());
+  }
+}
+
+TEST_F(StudyTest, AClockThatStepsBackGivesAnAttemptNoMoreTime) {
+  for (std::uint32_t i : {1, 2, 3}) Online(i);
+  for (std::uint32_t i : {1, 2, 3}) Approve(i);
+  now_.instant -= std::chrono::minutes(30);  // As after a snapshot of the machine was put back.
+  Restart();
+  Later(Duration(0));
+  EXPECT_EQ(Audits("attempt_failed"), 1U);
 }
 
 TEST_F(StudyTest, AMissingHospitalIsNamedAndLeftOutAndALateOneTakenIn) {
@@ -322,6 +378,133 @@ TEST_F(StudyTest, APausedStudyEndsItsAttemptAndBeginsNoOther) {
   EXPECT_EQ(study_->record().attempts, 2U);
   EXPECT_EQ(Audits("paused"), 1U);
   EXPECT_EQ(Audits("resumed"), 1U);
+}
+
+// ---- a plan that releases the figures of single hospitals ----
+
+class OwnFiguresTest : public StudyTest {
+ protected:
+  OwnFiguresTest()
+      : StudyTest(R"([study]
+name = "own figures"
+purpose = "compare hospitals"
+researcher = "researcher-1"
+minimum_hospitals = 2
+[data]
+dataset = "heart"
+schema = "schema.toml"
+label = "sick"
+features = ["age"]
+[preprocessing]
+impute = "constant"
+standardize = "declared"
+[training]
+learning_rate = 0.1
+[evaluation]
+per_hospital = "released"
+[privacy]
+mode = "none"
+[aggregation]
+profile = "visible"
+)",
+                  std::string(kSchema) + "[columns.sick]\ntype = \"label\"\npositive = [1]\nnegative = [0]\n") {
+    for (std::uint32_t i : {1, 2, 3}) Online(i);
+    for (std::uint32_t i : {1, 2, 3}) Approve(i);
+    for (int sum = 0; sum < 2; ++sum) {  // The training and the pooled evaluation.
+      for (std::uint32_t i : {1, 2, 3}) Upload(i, 0);
+    }
+  }
+  [[nodiscard]] std::string Released() const {
+    std::string out;
+    const Value results = study_->algorithm().Results();
+    for (const Value& entry : results["released"].AsArray())
+      out += CanonicalJson(entry["hospital"]) + ":" +
+             (entry["released"].AsBool() ? CanonicalJson(entry["rows"]) : std::string("not")) + " ";
+    return out;
+  }
+  [[nodiscard]] Value LastAudit(std::string_view event) const {
+    for (auto row = audits_.rbegin(); row != audits_.rend(); ++row) {
+      if ((*row)["event"].AsString() == event) return *row;
+    }
+    return {};
+  }
+};
+
+TEST_F(OwnFiguresTest, AreTheLastAnswerAndTheLogNamesWhoReleased) {
+  EXPECT_EQ(study_->record().releases, 2U);
+  ASSERT_EQ(ParseQuery(Last<Invite>(1)->query.content)->release, ReleaseTo::kHospital);
+  Upload(2, 0);
+  Upload(3, 33);
+  EXPECT_EQ(study_->record().phase, StudyPhase::kRunning);
+  Upload(1, 11);
+  EXPECT_EQ(Released(), "1:2200 2:not 3:6600 ") << "200 bins of 11 and 33 rows";
+  EXPECT_EQ(study_->record().phase, StudyPhase::kComplete);
+  EXPECT_TRUE(Last<Release>(1)->last);
+  const Value row = LastAudit("released_figures");
+  EXPECT_EQ(CanonicalJson(row["released"]), R"(["hospital-1","hospital-3"])");
+  EXPECT_EQ(CanonicalJson(row["not_released"]), R"(["hospital-2"])");
+  EXPECT_EQ(Audits("released_figures"), 1U);
+  EXPECT_EQ(row["attempt"].AsInteger(), 3);
+}
+
+TEST_F(OwnFiguresTest, ARestartInMidAttemptRepeatsItAsItWas) {
+  const Invite before = *Last<Invite>(1);
+  Upload(1, 11);
+  Restart();
+  sent_.clear();
+  const StudyMark mark{study_->id(), 2, study_->record().last_release};
+  for (std::uint32_t i : {1, 2, 3}) Online(i, &mark);
+  Invite after = *Last<Invite>(1);
+  after.time_left_ms = before.time_left_ms;
+  EXPECT_EQ(after, before);
+  for (std::uint32_t i : {3, 2, 1}) Upload(i, i * 11);
+  EXPECT_EQ(Released(), "1:2200 2:4400 3:6600 ");
+  EXPECT_EQ(study_->record().attempts, 3U);
+  const std::string answers = Released();
+  Restart();
+  EXPECT_EQ(Released(), answers);
+  EXPECT_EQ(Audits("released_figures"), 1U);
+}
+
+TEST_F(OwnFiguresTest, ASecondDifferentUploadIsRefusedAndASecondEqualOneReceipted) {
+  Upload(1, 11);
+  sent_[1].clear();
+  const Invite invite = *Last<Invite>(2);
+  sent_[1].push_back(invite);
+  Upload(1, 11);
+  EXPECT_TRUE(Last<Receipt>(1).has_value());
+  Upload(1, 12);
+  EXPECT_EQ(Last<Refused>(1)->reason, Reason::kContext);
+  EXPECT_EQ(Audits("offer_refused"), 1U);
+  Upload(2, 0);
+  Upload(3, 0);
+  EXPECT_EQ(Released(), "1:2200 2:not 3:not ");
+}
+
+TEST_F(OwnFiguresTest, BelowTheQuorumNothingIsReleasedAndItIsTriedAgain) {
+  Upload(1, 11);
+  Later(plan_.round_deadline);
+  EXPECT_EQ(Audits("attempt_failed"), 1U);
+  EXPECT_EQ(Released(), "");
+  Later(std::chrono::seconds(10));
+  EXPECT_EQ(Last<Invite>(1)->attempt, 4U);
+  EXPECT_EQ(Last<Invite>(1)->round, 3U);
+  for (std::uint32_t i : {1, 2, 3}) Upload(i, 11);
+  EXPECT_EQ(Released(), "1:2200 2:2200 3:2200 ");
+}
+
+TEST_F(OwnFiguresTest, AVectorThatCountsItsHospitalTwiceIsRefusedByName) {
+  Offer twice = Contribution(2, 22);
+  Bytes words = twice.vector.content;
+  words[words.size() - 8] = 2;
+  twice.vector = InlineBlob(words);
+  study_->OnOffer(2, twice, now_);
+  Take();
+  EXPECT_EQ(Last<Refused>(2)->reason, Reason::kMalformed);
+  Upload(1, 11);
+  Upload(3, 33);
+  EXPECT_EQ(Released(), "1:2200 3:6600 ");
+  EXPECT_EQ(Last<Release>(1)->absent.front(), (Absence{2, Reason::kMalformed}));
 }
 
 }  // namespace

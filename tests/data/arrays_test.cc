@@ -1,6 +1,8 @@
 // idx and npz files become the table that their schema declares, or an error that names file, place and the mend.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "hospital_node/data/profile.h"
 #include "hospital_node/data/table.h"
 #include "tests/data/archives.h"
@@ -148,6 +150,25 @@ TEST_F(ArraysTest, DamagedGzipIsNamed) {
   ExpectFault(Pair(cut + "more", labels_), "images: more bytes follow the compressed data");
   cut[cut.size() - 6] = static_cast<char>(cut[cut.size() - 6] ^ 1);  // In the CRC.
   ExpectFault(Pair(cut, labels_), "images: the compressed data are damaged (incorrect data check)");
+}
+
+TEST_F(ArraysTest, FilesCutOffAnywhereAreRefusedWithTheMend) {
+  const auto expect = [&](const std::string& whole, const std::function<Result<Table>(const std::string&)>& read) {
+    ASSERT_TRUE(read(whole).has_value()) << read(whole).error().what;
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const std::string what = Fault(read(whole.substr(0, size)));
+      const bool mend = what.contains("copy it again") || what.contains("copy the file again") ||
+                        what.contains("numpy.savez") || what.contains("this is no idx file");
+      EXPECT_TRUE(mend) << size << " of " << whole.size() << " bytes: " << what;
+    }
+  };
+  for (const std::string& images : {images_, Gzip(images_)})
+    expect(images, [&](const std::string& bytes) { return Pair(bytes, labels_); });
+  expect(labels_, [&](const std::string& bytes) { return Pair(images_, bytes); });
+  for (const bool deflated : {false, true}) {
+    expect(Zip({{"images.npy", npy_images_, deflated}, {"labels.npy", npy_labels_, deflated}}),
+           [&](const std::string& bytes) { return Archive(bytes); });
+  }
 }
 
 TEST_F(ArraysTest, PairsOfPartsAreReadInTurnAndSplit) {

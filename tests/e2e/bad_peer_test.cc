@@ -151,7 +151,7 @@ TEST(BadPeer, AWrongBearerTokenIsRefused) {
   Federation federation;
   federation.StartCoordinator();
   const auto endpoints = coordinator::ReadEndpoints(federation.coordinator());
-  const auto api = cli::Api::Open({endpoints->http, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ""});
+  const auto api = cli::HttpApi::Open({endpoints->http, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ""});
   ASSERT_TRUE(api.has_value());
   for (const char* path : {"/v1/status", "/v1/studies", "/v1/audit/export", "/v1/hospitals"}) {
     const auto answer = api->Get(path);

@@ -105,6 +105,7 @@ TEST_F(Tables, EachFaultIsTwoWithFileAndLine) {
 }
 
 constexpr const char* kXrays = R"([file]
+pattern = "xrays-*.npz"
 parts = ["train", "test"]
 [split]
 column = "part"
@@ -172,6 +173,11 @@ TEST(Arrays, AStudyOfImagesRunsFromNpzFiles) {
   const Value end = federation.WaitEnd(study);
   EXPECT_EQ(end["phase"].AsString(), "complete") << CanonicalJson(end);
   EXPECT_GT(end["results"]["evaluation"]["auroc"].AsDouble(), 0.95);
+
+  const Value simulated =
+      federation.CliJson({"simulate", plan, "--data", federation.root(), "--out", federation.root() / "simulated"});
+  EXPECT_EQ(simulated["study"]["id"].AsString(), study);
+  EXPECT_EQ(simulated["model_sha256"].AsString(), end["model_sha256"].AsString());
 }
 
 TEST_F(Tables, WrongSourcesAreTwoAndSayWhatIsRight) {
@@ -372,7 +378,7 @@ TEST(Plans, WithoutBottomHarmNoCoordinator) {
   federation.StartCoordinator();
   const auto endpoints = coordinator::ReadEndpoints(federation.coordinator());
   const std::string token = ReadText(coordinator::AdminTokenFile(federation.coordinator()));
-  const auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  const auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
   ASSERT_TRUE(api.has_value());
   for (const std::string& plan :
        {std::string(500'000, '['), "{\"a\":" + std::string(500'000, '['), std::string(700'000, '{')}) {

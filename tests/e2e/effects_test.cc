@@ -18,13 +18,13 @@ void KillInEveryPhase(Side side) {
       std::string at;
       for (long k = effect.k; k < effect.k + kTries && at != effect.what; ++k) {
         SCOPED_TRACE(Name(side) + " " + point + " " + std::to_string(k) + ": " + effect.phase + ", " + effect.what);
-        at = KillAt({side, point, k});
+        at = KillAt({side, point, k}).value_or(Effect()).what;
         if (::testing::Test::HasFailure()) return;
       }
     }
   }
-  EXPECT_GE(phases.size(), 6U);
-  EXPECT_GE(taken.size(), 14U);
+  EXPECT_GE(phases.size(), 7U);
+  EXPECT_GE(taken.size(), 17U);
 }
 
 TEST(KilledAtEffectCoordinator, InEveryPhaseTheStudyGoesOn) { KillInEveryPhase(Side::kCoordinator); }

@@ -186,6 +186,7 @@ std::string PlanText(const PlanOptions& options) {
   text = Replaced(text, "tolerated_dropouts = 1",
                   "tolerated_dropouts = " + std::to_string(kHospitals - options.minimum_hospitals));
   if (options.describe) return text;
+  if (options.released) text = Replaced(text, "[evaluation]\n", "[evaluation]\nper_hospital = \"released\"\n");
   text = Replaced(text, "round_deadline = \"30s\"", "round_deadline = \"" + options.round_deadline + "\"");
   return Replaced(text, "local_epochs = 2", "local_epochs = " + std::to_string(options.local_epochs));
 }
@@ -249,7 +250,7 @@ bool Federation::CoordinatorAnswers() {
   const std::string token = ReadText(coordinator::AdminTokenFile(coordinator()));
   const auto endpoints = coordinator::ReadEndpoints(coordinator());
   if (!endpoints) return false;
-  auto api = cli::Api::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
   if (!api || !api->Get("/v1/status")) return false;
   api_.emplace(std::move(*api));
   return true;
@@ -277,6 +278,11 @@ void Federation::StartAll(const Launch& launch) {
 
 void Federation::KillCoordinator() { coordinator_process_->Kill(); }
 void Federation::KillNode(int i) { node_process(i).Kill(); }
+
+void Federation::SetPolicy(int i, const std::string& line) {
+  const fs::path file = node(i) / "node.toml";
+  WriteText(file, Replaced(ReadText(file), "[policy]\n", "[policy]\n" + line + "\n"));
+}
 
 void Federation::SetEndpoint(int i, int port) {
   const fs::path file = node(i) / "node.toml";

@@ -28,6 +28,7 @@ struct PlanOptions {
   std::uint32_t minimum_hospitals = 3;  // All: the study waits for who is missing.
   std::string round_deadline = "60s";
   bool describe = false;
+  bool released = false;  // Of hospitals' own figures.
 };
 std::string PlanText(const PlanOptions& options);
 // Describes all columns of a Founding with columns; every hospital must take part.
@@ -70,8 +71,9 @@ class Federation {
   void KillNode(int i);
   Process& coordinator_process() { return *coordinator_process_; }
   Process& node_process(int i) { return node_processes_.at(i); }
-  void SetEndpoint(int i, int port);  // Where this node dials from its next start on: a proxy's port.
-  int HospitalPort();                 // The coordinator's own; once it has run.
+  void SetPolicy(int i, const std::string& line);  // A line of node.toml's [policy]; from the node's next start on.
+  void SetEndpoint(int i, int port);               // Where this node dials from its next start on: a proxy's port.
+  int HospitalPort();                              // The coordinator's own; once it has run.
   bool WaitOnline(int i, bool online = true);
   bool WaitAllOnline();
 
@@ -106,7 +108,7 @@ class Federation {
   std::filesystem::path root_;
   std::optional<Process> coordinator_process_;
   std::map<int, Process> node_processes_;
-  std::optional<cli::Api> api_;
+  std::optional<cli::HttpApi> api_;
 };
 
 // True as soon as `done` is, false when `limit` passes first.

@@ -12,11 +12,14 @@ namespace {
 
 constexpr int kKilledNode = 1;
 
-PlanOptions Plan() { return {.name = "effects", .rounds = 3}; }
+PlanOptions Plan() { return {.name = "effects", .rounds = 3, .released = true}; }
 constexpr std::uint32_t kMoments = 1, kEvaluation = 5;  // With three rounds of training between them.
 
 std::string PhaseOfStep(std::uint32_t step) {
-  return step <= kMoments ? "moments" : step < kEvaluation ? "training" : "evaluation";
+  return step <= kMoments      ? "moments"
+         : step < kEvaluation  ? "training"
+         : step == kEvaluation ? "evaluation"
+                               : "own figures";
 }
 
 // Which phase a message tells of; empty when that follows from its neighbours.
@@ -74,6 +77,7 @@ class Disturbed {
   Disturbed(Side side, std::vector<std::string> environment) : side_(side) {
     environment.emplace_back("LD_PRELOAD=" CONSILIUM_KILL_SHIM);
     environment.push_back("CONSILIUM_TRACE=" + trace().string());
+    for (int i = 0; i < kHospitals - 1; ++i) federation_.SetPolicy(i, "release_own_figures = true");
     const Launch watched{.environment = std::move(environment)};
     federation_.LaunchCoordinator(side == Side::kCoordinator ? watched : Launch{});
     for (int i = 0; i < kHospitals; ++i)
@@ -83,6 +87,7 @@ class Disturbed {
   [[nodiscard]] std::filesystem::path trace() const { return federation_.root() / "trace"; }
   [[nodiscard]] bool died() const { return died_; }
   [[nodiscard]] const std::string& model() const { return model_; }
+  [[nodiscard]] const std::string& released() const { return released_; }
 
   // To the end: the study complete, every hospital with its results, and nobody dead.
   void Run() {
@@ -97,6 +102,7 @@ class Disturbed {
     const Value end = federation_.Study(study_);
     EXPECT_EQ(end["phase"].AsString(), "complete");
     model_ = end["model_sha256"].AsString();
+    released_ = CanonicalJson(end["results"]["released"]);
     federation_.ExpectOneAnswerPerRound(study_);
   }
 
@@ -151,9 +157,20 @@ class Disturbed {
   const Side side_;
   Federation federation_;
   std::filesystem::path plan_;
-  std::string study_, model_;
+  std::string study_, model_, released_;
   bool died_ = false;
 };
+
+// Two hospitals' figures, and the third's silence, as they were in every run before.
+void ExpectSameReleased(const Disturbed& run) {
+  static std::string first;
+  if (first.empty()) first = run.released();
+  EXPECT_EQ(run.released(), first);
+  const auto released = ParseJson(run.released()).value_or(Value()).AsArray();
+  ASSERT_EQ(released.size(), std::size_t{kHospitals});
+  for (int i = 0; i < kHospitals; ++i)
+    EXPECT_EQ(released[static_cast<std::size_t>(i)]["released"].AsBool(), i < kHospitals - 1);
+}
 
 }  // namespace
 
@@ -165,17 +182,19 @@ std::vector<Effect> UndisturbedEffects(Side side) {
   run.Run();
   EXPECT_FALSE(run.died());
   EXPECT_EQ(run.model(), undisturbed);
+  ExpectSameReleased(run);
   return ReadTrace(run.trace());
 }
 
-std::string KillAt(const Kill& kill) {
+std::optional<Effect> KillAt(const Kill& kill) {
   const std::string undisturbed = UndisturbedModel(Plan());
   Disturbed run(kill.side, {"CONSILIUM_KILL=" + kill.point + ":" + std::to_string(kill.k)});
   run.Run();
   EXPECT_EQ(run.model(), undisturbed);
+  ExpectSameReleased(run);
   const std::vector<Effect> effects = ReadTrace(run.trace());
   EXPECT_EQ(run.died(), IndexOf(effects, kill) < effects.size());
-  return run.died() ? effects.at(IndexOf(effects, kill)).what : "";
+  return run.died() ? std::optional(effects.at(IndexOf(effects, kill))) : std::nullopt;
 }
 
 }  // namespace consilium::e2e

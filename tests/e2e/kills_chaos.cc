@@ -23,25 +23,31 @@ class KilledAtEvery : public ::testing::TestWithParam<Parameter> {};
 TEST_P(KilledAtEvery, K) {
   constexpr int kBeyond = 2;  // Runs differ by a heartbeat or two: the end is where two in a row were not reached.
   const auto [side, point] = GetParam();
-  std::map<std::string, int> kinds;
-  long last = 0;
-  int beyond = 0, survived = 0, killed = 0;
+  struct Row {  // Of a phase.
+    std::map<std::string, int> kinds;
+    int killed = 0, survived = 0;
+  };
+  std::map<std::string, Row> rows;
+  int beyond = 0;
   for (long k = 1; beyond < kBeyond; ++k) {
     SCOPED_TRACE(Name(side) + " " + point + " " + std::to_string(k));
     const int failed = FailedParts();
-    const std::string at = KillAt({side, point, k});
+    const std::optional<Effect> at = KillAt({side, point, k});
     const bool good = FailedParts() == failed;
-    beyond = at.empty() ? beyond + 1 : 0;
-    if (at.empty()) continue;
-    last = k;
-    ++killed;
-    survived += good ? 1 : 0;
-    ++kinds[at];
+    beyond = at ? 0 : beyond + 1;
+    if (!at) continue;
+    Row& row = rows[at->phase];
+    ++row.killed;
+    row.survived += good ? 1 : 0;
+    ++row.kinds[at->what];
   }
-  std::string list;
-  for (const auto& [kind, count] : kinds) list += (list.empty() ? "" : ", ") + kind + " " + std::to_string(count);
-  std::printf("| %s | %s | 1..%ld | %d of %d | %s |\n", Name(side).c_str(), point, last, survived, killed,
-              list.c_str());
+  for (const char* phase : {"greeting", "consent", "moments", "training", "evaluation", "end"}) {
+    const Row& row = rows[phase];
+    std::string list;
+    for (const auto& [kind, count] : row.kinds) list += (list.empty() ? "" : ", ") + kind + " " + std::to_string(count);
+    std::printf("| %s | %s | %s | %s | %d of %d |\n", Name(side).c_str(), point, phase, list.c_str(), row.survived,
+                row.killed);
+  }
   std::fflush(stdout);
 }
 

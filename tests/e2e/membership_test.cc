@@ -1,5 +1,8 @@
 // Who is in, with the real programs: hospitals' officers sign the roster, a revoked hospital is out at once and the
 // study goes on, officers and keys change while the daemons run.
+#include "common/roster/roster.h"
+#include "coordinator/config.h"
+#include "coordinator/daemon.h"
 #include "tests/e2e/federation.h"
 
 namespace consilium::e2e {
@@ -139,6 +142,45 @@ TEST(Membership, AFederationWhereOneOfficerDecidesSaysSoEverywhere) {
   const Value revoked = federation.CliJson({"hospital", "revoke", "hospital-b", "--yes"});
   EXPECT_TRUE(revoked["complete"].AsBool());
   EXPECT_EQ(federation.CliJson({"hospital", "list"})["hospitals"].AsArray().at(1)["state"].AsString(), "revoked");
+}
+
+// Its validity is signed to end in some seconds; the same process is let in again once an officer gives it more.
+TEST(Membership, AnExpiredHospitalIsOutUntilAnOfficerGivesItMoreTime) {
+  Federation federation({.hospitals = 2});
+  federation.StartCoordinator();
+  for (int i : {0, 1}) federation.StartNode(i);
+  ASSERT_TRUE(federation.WaitAllOnline());
+  const std::string token = ReadText(coordinator::AdminTokenFile(federation.coordinator()));
+  const auto endpoints = coordinator::ReadEndpoints(federation.coordinator());
+  const auto api = cli::HttpApi::Open({endpoints->http, token.substr(0, token.find('\n')), ""});
+  const auto officer = cli::LoadOfficerKey(coordinator::OfficerKeyFile(federation.coordinator()));
+  ASSERT_TRUE(api && officer);
+  const Bytes current = *FromBase64(api->Get("/v1/roster").value()["roster"].AsString());
+  Roster next = *ParseRoster(current);
+  next.previous = Blake2b(current);
+  ++next.seq;
+  next.members[1].valid_until_ms = WallMilliseconds() + 3000;
+  const Bytes roster = Canonical(next);
+  const RosterSignature signature = SignRoster(roster, *officer);
+  const Value one = Value().Set("key", signature.key.Hex()).Set("signature", signature.signature.Hex());
+  const auto posted =
+      api->Post("/v1/roster", Value().Set("roster", Base64(roster)).Set("signatures", Value().Push(one)));
+  ASSERT_TRUE(posted.has_value()) << posted.error().what;
+  EXPECT_TRUE((*posted)["complete"].AsBool());
+
+  EXPECT_TRUE(federation.WaitOnline(1, false)) << "its session ends with its keys' validity";
+  const auto state = [&] {
+    return federation.CliJson({"hospital", "list"})["hospitals"].AsArray()[1]["state"].AsString();
+  };
+  EXPECT_EQ(state(), "expired");
+  ASSERT_TRUE(WaitUntil([&] { return federation.NodeJson(1, {"status", "DIR"})["standing"].AsString() == "expired"; }));
+  EXPECT_TRUE(Contains(federation.Node(1, {"status", "DIR"}).out, "consilium hospital confirm"));
+  EXPECT_TRUE(federation.node_process(1).Running());
+  EXPECT_TRUE(federation.WaitOnline(0)) << "the other stays";
+
+  EXPECT_EQ(federation.Cli({"hospital", "confirm", "hospital-b", "--yes"}).status, 0);
+  EXPECT_EQ(state(), "member");
+  EXPECT_TRUE(federation.WaitOnline(1)) << "the same process";
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "common/secagg/variant.h"
@@ -264,6 +265,60 @@ TEST(Rogue, WhatIsOutOfPlaceIsRefusedWithItsReason) {
   for (int i : {0, 1}) federation.Approve(i, study);
   EXPECT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete");
   EXPECT_TRUE(federation.coordinator_process().Running());
+}
+
+// Says nothing that is its own to say: signed by another key, in another hospital's name, in an earlier attempt's
+// place.
+TEST(Rogue, WhatIsForgedOrReplayedIsRefused) {
+  Federation federation;
+  federation.StartCoordinator();
+  for (int i : {0, 1}) federation.StartNode(i);
+  const std::string study = federation.Submit({.rounds = 2});
+  for (int i : {0, 1}) federation.Approve(i, study);
+  Rogue rogue(federation, kRogue);
+  const Hello hello{.build = "rogue", .rosters = 0, .studies = {}, .ledger = {}};
+  const node::Keys others = *node::LoadKeys(federation.node(0));
+  Bytes changed = EncodeFrame(hello, node::LoadKeys(federation.node(kRogue))->identity);
+  changed[changed.size() - 9] ^= 1;  // In its signature.
+  for (Bytes frame : {changed, EncodeFrame(hello, IdentityKey::Generate()), EncodeFrame(hello, others.identity)}) {
+    rogue.Dial();
+    rogue.SayFrame(std::move(frame));
+    ASSERT_TRUE(rogue.Until([&] { return rogue.lost(); }));
+    ASSERT_TRUE(rogue.Last<Refused>().has_value());
+    EXPECT_EQ(rogue.Last<Refused>()->reason, Reason::kBadSignature);
+    EXPECT_FALSE(rogue.Last<Welcome>().has_value());
+  }
+
+  rogue.Dial();
+  rogue.Greet();
+  rogue.Say(PlanVerdict{IdOf(study), true, Reason::kNone, rogue.roster()});
+  ASSERT_TRUE(rogue.Until([&] { return rogue.Last<Invite>().has_value(); }));
+  const Invite first = *rogue.Last<Invite>();
+  const Bytes vector(ParseQuery(first.query.content)->WireBytes());
+  Offer offer = OfferOf(first, rogue.Last<Welcome>()->federation, vector);
+  offer.vector = InlineBlob(vector);
+  rogue.Say(Decline{IdOf(study), first.attempt, Reason::kFailedHere});
+  ASSERT_TRUE(rogue.Until([&] { return rogue.Last<Invite>()->attempt > first.attempt; })) << "all three are needed";
+  const std::uint32_t attempt = rogue.Last<Invite>()->attempt;
+  rogue.Say(offer);  // As it would have been right before.
+  ASSERT_TRUE(rogue.Until([&] { return rogue.Last<Abandon>() && rogue.Last<Abandon>()->attempt == first.attempt; }));
+  offer.attempt = attempt;  // Under the new number, and the old context.
+  const auto refused = rogue.RefusalOf(offer);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->reason, Reason::kContext);
+  EXPECT_FALSE(rogue.Last<Receipt>().has_value());
+  EXPECT_FALSE(rogue.lost());
+
+  rogue.Say(Decline{IdOf(study), attempt, Reason::kFailedHere});
+  EXPECT_TRUE(rogue.Until([&] { return rogue.Last<Abandon>()->attempt == attempt; }));
+
+  federation.StartNode(kRogue);  // The hospital itself, under the same keys.
+  federation.Approve(kRogue, study);
+  EXPECT_EQ(federation.WaitEnd(study)["phase"].AsString(), "complete");
+  federation.ExpectOneAnswerPerRound(study);
+  std::set<std::string> audited;
+  for (const Value& row : federation.CoordinatorAudit()) audited.insert(row["event"].AsString());
+  EXPECT_TRUE(audited.contains("refused_peer") && audited.contains("offer_refused"));
 }
 
 // It pulls a large plan again and again and reads none of it.

@@ -3,7 +3,7 @@
 #include <map>
 
 #include "common/algorithms/algorithm.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/privacy/encode.h"
 #include "common/wire/records.h"
 #include "hospital_node/data/csv.h"
@@ -202,7 +202,7 @@ void Safetensors(ByteView input) {
     CHECK(again.has_value() && again->layout == model->layout && again->parameters == model->parameters);
     CHECK(again->metadata == model->metadata);
   }
-  const Layout layout = LogisticLayout(3);
+  const Layout layout = LayoutOf({.inputs = 3});
   if (const auto blob = ParseParameterBlob(input, layout)) CHECK(std::ranges::equal(ParameterBlob(*blob), input));
 }
 
@@ -251,15 +251,17 @@ void AnswerWords(ByteView input) {
     CHECK(parsed.has_value() && *parsed == query);
     const std::size_t word = query.ring == Ring::kU32 ? 4 : 8;
     const int style = static_cast<int>(source.Below(4));
-    Bytes words(query.WireBytes());
+    std::vector<std::uint32_t> survivors;
+    for (std::uint32_t i = 1; i <= hospitals; ++i) survivors.push_back(i);
+    Bytes words(query.AnswerBytes(hospitals));
     for (std::size_t at = 0; at + word < words.size(); at += word) {
       std::uint64_t value = style == 0 ? source.Number(1) : style == 1 ? source.Number(8) : source.Number(2);
       if (style == 3) value <<= 8 * source.Below(8);
       std::memcpy(words.data() + at, &value, word);
     }
-    std::memcpy(words.data() + words.size() - word, &hospitals, std::min(word, sizeof hospitals));
-    std::vector<std::uint32_t> survivors;
-    for (std::uint32_t i = 1; i <= hospitals; ++i) survivors.push_back(i);
+    const std::uint64_t each = query.release == ReleaseTo::kHospital ? 1 : hospitals;
+    for (std::size_t end = query.WireBytes(); end <= words.size(); end += query.WireBytes())
+      std::memcpy(words.data() + end - word, &each, word);
     const auto answer = Answer::Create(query, survivors, words);
     CHECK(answer.has_value());
     const AlgorithmState before = (*algorithm)->Save();

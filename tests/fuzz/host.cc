@@ -17,14 +17,16 @@ constexpr std::int64_t kEpochMs = 1'800'000'000'000;
 sim::Scenario HostileScenario(bool liar) {
   sim::Scenario scenario;
   scenario.hospitals.resize(5);
-  for (auto& hospital : scenario.hospitals) hospital.rogue = true;
+  for (auto& hospital : scenario.hospitals) hospital.rogue = hospital.releases_own = true;
   scenario.wild_values = true;
   scenario.liar = liar;
   return scenario;
 }
 
 Now Host::now() const {
-  return {Instant(std::chrono::hours(1) + context_.now()), kEpochMs + context_.now().count() / 1000};
+  BootId boot;
+  boot.bytes.fill(boots_);
+  return {Instant(std::chrono::hours(1 + boots_ % 3) + context_.now()), kEpochMs + context_.now().count() / 1000, boot};
 }
 
 void Host::CheckWatch() const {
@@ -84,7 +86,10 @@ void Host::WorkAll() {
 void Host::Crash() {
   core_.reset();
   crash_after_.reset();
-  disk_.LoseUnsynced(context_.random);
+  if (context_.random.PerMille(400)) {  // With its machine.
+    disk_.LoseUnsynced(context_.random);
+    boots_ = boots_ == 255 ? 1 : static_cast<std::uint8_t>(boots_ + 1);
+  }
   Start();
 }
 

@@ -61,6 +61,7 @@ class Host {
   std::optional<Instant> wake_;
   std::uint64_t next_request_ = 1;
   bool stopped_ = false;
+  std::uint8_t boots_ = 1;
 };
 
 // A well-signed frame around any payload bytes, as a peer with a good key and ill will makes it.

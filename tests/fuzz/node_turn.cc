@@ -69,7 +69,7 @@ class Hospital {
                                         .roster_fingerprint = Chain().links().front().hash(),
                                         .name = "hospital-b",
                                         .build = "fuzz",
-                                        .policy = {},
+                                        .policy = {.release_own_figures = true},
                                         .stored = std::move(stored),
                                         .storage = &host_.disk(),
                                         .blobs = &host_.disk(),
@@ -307,7 +307,7 @@ class Hospital {
   }
 
   void Twist(Invite* invite, Query* query) {
-    switch (source_.Below(10)) {
+    switch (source_.Below(11)) {
       case 0:
         invite->attempt = source_.Byte();
         break;
@@ -340,6 +340,9 @@ class Hospital {
         break;
       case 8:
         invite->inputs.push_back(SomeBlob(Bytes(10, source_.Byte())));
+        break;
+      case 9:
+        query->release = ReleaseTo::kHospital;
         break;
       default:
         query->plan = APlan().id();

@@ -2,8 +2,9 @@
 #include "tests/fuzz/seeds.h"
 
 #include "common/algorithms/algorithm.h"
+#include "common/algorithms/derive.h"
 #include "common/base/files.h"
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 #include "common/turn/reply.h"
 #include "common/wire/records.h"
 #include "hospital_node/data/table_file.h"
@@ -80,6 +81,10 @@ void JsonTexts(const Writer& writer) {
     query.round = 1;
     writer.Put("query", plan.name, Canonical(query));
   }
+  Query own = OwnFiguresQuery(Plans()[1], 2, Filled<Digest>(1), MakePreprocessing(Plans()[1], {}), 1);
+  own.plan = Plans()[1].id();
+  own.round = 5;
+  writer.Put("query", "own-figures", Canonical(own));
   writer.Put("json", "plan", Canonical(Plans()[1]));
   const std::vector<std::pair<std::string, Bytes>> changes = {
       {"revoke", {0, 1, 14}},       {"validity", {1, 0, 1, 2, 3, 4, 14}},
@@ -102,6 +107,23 @@ void JsonTexts(const Writer& writer) {
   writer.Put("audit", "rows", std::string_view("\0\x09\x01{\"a\":1}\n{\"b\":[1,2.5,\"c\"]}\n", 30));
 }
 
+// Zeros up to the plan's last query, which releases hospitals' own figures: one that does, and one that withholds.
+Bytes OwnFiguresAnswer() {
+  Bytes bytes = {1};
+  auto algorithm = *MakeAlgorithm(Plans()[1]);
+  while (algorithm->Next(2)->query.release == ReleaseTo::kSum) {
+    const Query query = algorithm->Next(2)->query;
+    bytes.resize(bytes.size() + 2 + query.Coordinates() - 1, 0);
+    Bytes words(query.WireBytes(), 0);
+    words[words.size() - (query.ring == Ring::kU32 ? 4 : 8)] = 2;
+    CHECK(algorithm->Absorb(query, *Answer::Create(query, {1, 2}, words)).has_value());
+  }
+  bytes.insert(bytes.end(), {0, 3, 0, 16, 6});  // present: 2^52 in ring units
+  for (std::uint64_t i = 0; i < 2 + 2 * kOwnBins; ++i)
+    bytes.insert(bytes.end(), {0, static_cast<std::uint8_t>(i % 5), 5});  // Counts: times 2^40.
+  return bytes;
+}
+
 void Others(const Writer& writer) {
   const Token token{.secret = Secret::Copy(Bytes(16, 9)),
                     .name = "hospital-a",
@@ -113,7 +135,7 @@ void Others(const Writer& writer) {
   writer.Put("token", "line", Text(line.view()));
   const Bytes payload = *FromBase64(Text(line.view()).substr(11));
   writer.Put("token", "payload", ByteView(payload).first(payload.size() - 4));
-  writer.Put("safetensors", "logistic", WriteSafetensors(LogisticLayout(3), {1, 2, 3, 4}, {{"rounds", "3"}}));
+  writer.Put("safetensors", "logistic", WriteSafetensors(LayoutOf({.inputs = 3}), {1, 2, 3, 4}, {{"rounds", "3"}}));
   writer.Put("safetensors", "blob", ParameterBlob({1, 2, 3, 4}));
   for (std::uint8_t plan = 0; plan < 4; ++plan) {
     for (std::uint8_t style = 0; style < 4; ++style) {
@@ -122,6 +144,7 @@ void Others(const Writer& writer) {
       writer.Put("answer", std::to_string(plan) + "-" + std::to_string(style), bytes);
     }
   }
+  writer.Put("answer", "own-figures", OwnFiguresAnswer());
   for (const char* text : {"127.0.0.1:7880", "[::1]:0", "tcp://a-b.example:7800", "tcp://[fe80::1%25eth0]:1", "90s",
                            "250ms", "hospital-a", "00ff"}) {
     writer.Put("address", Blake2b(View(text)).Hex().substr(0, 8), std::string_view(text));
@@ -177,7 +200,7 @@ void Events(const Writer& writer) {
     return bytes;
   };
   coordinator("small", with(begin[0], {28}));
-  coordinator("learn", with(begin[1], {28, 28, 28, 28, 28}));
+  coordinator("learn", with(begin[1], {28, 28, 28, 28, 28, 28}));
   coordinator("large", with(begin[2], {28, 29, kNow | 29, 29, kNow | 29}));
   coordinator("large-lies", with(begin[2], {28, 9, 0, 3, 0, 1, 2, 0, 0, 29, kNow | 29}));
   coordinator("crashes", with(begin[1], {21, 3, 28, 26, 28, 21, 1, 28, 26, 28, 20, 26, 28}));

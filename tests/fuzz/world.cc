@@ -14,7 +14,8 @@ Plan MakePlan(const std::string& name, int columns, const std::string& task) {
   const bool train = task == "train";
   const std::string text = "[study]\nname = '" + name + "'\npurpose = 'p'\nresearcher = 'r'\nround_deadline = '20s'\n" +
                            (train ? "rounds = 2\n" : "") + "[data]\ndataset = 'cohort'\nschema = 's'\n" +
-                           (train ? "label = 'outcome'\nfeatures = [" + list + "]\n[training]\nweight_cap = 100\n"
+                           (train ? "label = 'outcome'\nfeatures = [" + list +
+                                        "]\n[training]\nweight_cap = 100\n[evaluation]\nper_hospital = 'released'\n"
                                   : "[describe]\ncolumns = [" + list + "]\nbins = " + task + "\n") +
                            "[privacy]\nmode = 'none'\n[aggregation]\nprofile = 'visible'\n";
   auto plan = ParsePlanToml(text, "plan.toml", [&](const std::string&) -> Result<std::string> { return schema; });

@@ -11,7 +11,8 @@ inline constexpr std::uint8_t kServer = 91;
 const IdentityKey& Identity(std::uint32_t n);
 const TransportKey& Transport(std::uint32_t n);
 const RosterChain& Chain();  // Of hospitals 1 to 3, whose officers decide.
-// 0: a description that rides inside its message; 1: a training of two rounds; 2: a description that is pulled.
+// 0: a description that rides inside its message; 1: a training of two rounds that releases hospitals' own figures; 2:
+// a description that is pulled.
 const std::vector<Plan>& Plans();
 
 // The roster after `last` with one change that the source chooses, signed by whom it chooses.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 
+#include "common/algorithms/derive.h"
 #include "tests/memory.h"
 
 namespace consilium::node {
@@ -135,6 +136,95 @@ TEST(Judge, TheQueryIsOneThatThePlanCanAskInThisRound) {
       << "no moments are asked by such a plan";
   EXPECT_EQ(Spoilt([](Case& c) { c.query.kind = "describe"; }), Reason::kNone)
       << "the moments of a federated standardisation";
+}
+
+// A case whose next query releases this hospital's own figures, as the plan says.
+struct OwnCase : Case {
+  OwnCase() {
+    Column age;
+    age.name = "age";
+    age.maximum = 100;
+    plan.schema.columns = {age};
+    plan.features = {"age"};
+    plan.standardize = "declared";
+    plan.impute = "constant";
+    plan.rounds = 2;
+    plan.per_hospital = "released";
+    record.model = InlineBlob(View("model"));
+    record.releases = 3;
+    invite.round = 4;  // Two rounds of training, the evaluation, this.
+    Ask();
+  }
+  void Ask() {
+    query = OwnFiguresQuery(plan, plan.rounds, BlobRoot(View("model")), MakePreprocessing(plan, {}), 1);
+    query.plan = invite.study;
+    query.round = invite.round;
+  }
+};
+
+TEST(Judge, OneHospitalsVectorIsReleasedOnlyWhereThePlanSaysSoAndAsItSays) {
+  EXPECT_EQ(OwnCase().Judged(), Reason::kNone);
+  const auto spoilt = [](const std::function<void(OwnCase&)>& spoil) {
+    OwnCase c;
+    spoil(c);
+    return c.Judged();
+  };
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.plan.per_hospital = "local"; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.query.kind = "train"; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.query.params.Set("bins", 8192); }), Reason::kQueryNotDerived);
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.query.blocks[3].length = 8192; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.query.blocks[1].sigma = 1; }), Reason::kQueryNotDerived);
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.record.releases = 2; }), Reason::kQueryNotDerived) << "before its time";
+  EXPECT_EQ(spoilt([](OwnCase& c) {
+              c.invite.round = 3;
+              c.record.releases = 2;
+              c.Ask();
+            }),
+            Reason::kQueryNotDerived)
+      << "in the place of another sum";
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.record.model = InlineBlob(View("another")); }), Reason::kQueryNotDerived)
+      << "of another model than the last release published";
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.record.last_release = {}; }), Reason::kChain)
+      << "who is behind gets the release first";
+  EXPECT_EQ(spoilt([](OwnCase& c) { c.policy.release_own_figures = true; }), Reason::kNone)
+      << "the switch decides what is in it, not whether it is answered";
+  EXPECT_EQ(Spoilt([](Case& c) {
+              c.plan.per_hospital = "released";
+              c.query.release = ReleaseTo::kHospital;
+            }),
+            Reason::kQueryNotDerived)
+      << "a vector of training";
+}
+
+TEST(OwnFigures, LeaveOnlyAsAnOfficerApprovedAndWhileTheSwitchIsOn) {
+  using Own = ParticipantRecord::OwnFigures;
+  ParticipantRecord record;
+  EXPECT_FALSE(LetsOwnFiguresOut(record, {.release_own_figures = true})) << "approved when they stayed";
+  record.own_figures = Own::kAllowed;
+  EXPECT_FALSE(LetsOwnFiguresOut(record, {}));
+  EXPECT_TRUE(LetsOwnFiguresOut(record, {.release_own_figures = true}));
+  record.own_figures = Own::kReleased;
+  EXPECT_FALSE(LetsOwnFiguresOut(record, {})) << "not once more";
+  EXPECT_FALSE(SitePolicy().release_own_figures);
+}
+
+TEST(OwnFigures, WithheldAreZerosThatCountTheHospital) {
+  OwnCase c;
+  MemoryBlobs blobs;
+  const auto sealed = Gate::Seal(c.query, Gate::Withheld(c.query), {}, PlainClient(), &blobs);
+  ASSERT_TRUE(sealed) << sealed.error().what;
+  EXPECT_TRUE(sealed->blank());
+  Bytes expected(c.query.WireBytes());
+  expected[expected.size() - 8] = 1;
+  EXPECT_EQ(sealed->vector().content, expected);
+  EXPECT_TRUE(Gate::Commit(*sealed, c.invite, c.query, 77, &c.record)) << "charged like any other";
+  EXPECT_EQ(c.record.own_figures, ParticipantRecord::OwnFigures::kWithheld);
+  RawContribution own = Gate::Withheld(c.query);
+  own.blocks[0] = {1};
+  const auto released = Gate::Seal(c.query, own, {}, PlainClient(), &blobs);
+  EXPECT_FALSE(released->blank());
+  Gate::Commit(*released, c.invite, c.query, 77, &c.record);
+  EXPECT_EQ(c.record.own_figures, ParticipantRecord::OwnFigures::kReleased);
 }
 
 TEST(Judge, TheInputsAreThoseThatTheQueryNames) {

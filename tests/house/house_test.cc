@@ -53,6 +53,7 @@ const std::vector<std::pair<std::regex, std::string>> kDoors = {
     {std::regex("^(toml\\+\\+|nlohmann)/.*"), "common/settings"},
     {std::regex("^spdlog/.*"), "common/base"},
     {std::regex("^zlib\\.h$"), "hospital_node/data"},
+    {std::regex("^(dnnl|oneapi/).*"), "common/model"},
 };
 
 struct Include {

@@ -1,5 +1,5 @@
 // Model files: what is written is read back bit for bit, and nothing malformed is.
-#include "common/model/parameters.h"
+#include "common/model/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 namespace consilium {
 namespace {
 
-const Layout kLayout = LogisticLayout(3);
+const Layout kLayout = LayoutOf({.inputs = 3});
 const std::vector<double> kParameters = {0.5, -1.25, 3, 0.0625};
 
 Bytes File(const std::string& header, std::size_t data_bytes) {

@@ -1,5 +1,6 @@
 // A round at the hospital (docs/protocol.md, "A round", 2, 3 and 7): what is answered to an invitation, what is durable
 // before an offer leaves, what a release changes; and that a restart between any two steps changes nothing of it.
+#include "common/algorithms/derive.h"
 #include "tests/node/bench.h"
 
 namespace consilium::node {
@@ -501,6 +502,102 @@ TEST_P(RestartAt, ChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, RestartAt, testing::Range(0, 10));
+
+// ---- this hospital's own figures, under its name ----
+
+class OwnFigures : public Bench {
+ protected:
+  // Approved with the switch as it is, and released up to the query that asks for them.
+  void Reach(bool release) {
+    policy_.release_own_figures = release;
+    plan_.per_hospital = "released";
+    plan_.standardize = "declared";
+    plan_.impute = "constant";
+    plan_ = *ParsePlan(Canonical(plan_));
+    Start();
+    Join();
+    for (std::uint32_t round = 1; round < TotalSums(plan_); ++round) SayRelease(round, round);
+    sent_.clear();
+  }
+  [[nodiscard]] Invite OwnInvite() const {
+    Query query = OwnFiguresQuery(plan_, plan_.rounds, BlobRoot(model_), MakePreprocessing(plan_, {}), 1);
+    query.plan = plan_.id();
+    query.round = TotalSums(plan_);
+    Invite invite = TestInvite(query.round, query.round);
+    invite.query = InlineBlob(Canonical(query));
+    return invite;
+  }
+  std::string Own() { return Ask("GET", "/v1/plans/" + plan_.id().Hex())["own_figures"].AsString(); }
+};
+
+TEST_F(OwnFigures, LeaveWithTheSwitchOn) {
+  Reach(true);
+  EXPECT_EQ(Own(), "allowed");
+  Say(OwnInvite());
+  Work();
+  const auto offer = Take<Offer>();
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(workbench_.computed, 1);
+  EXPECT_EQ(Own(), "released");
+  EXPECT_EQ(Record().own_figures, ParticipantRecord::OwnFigures::kReleased);
+  EXPECT_EQ(AuditEvents().back(), "released_figures");
+  EXPECT_EQ(LedgerRows().back().kind, LedgerRow::Kind::kCommit);
+  Restart();
+  EXPECT_EQ(Own(), "released");
+}
+
+TEST_F(OwnFigures, StayWithTheSwitchOffWithoutALookAtTheData) {
+  Reach(false);
+  EXPECT_EQ(Own(), "withheld");
+  workbench_.fail = true;  // Even data that cannot be read do not show.
+  Say(OwnInvite());
+  Work();
+  const auto offer = Take<Offer>();
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(workbench_.computed, 0);
+  Bytes zeros(offer->vector.bytes);
+  zeros[zeros.size() - 8] = 1;
+  EXPECT_EQ(offer->vector.content, zeros);
+  EXPECT_EQ(Own(), "withheld");
+  EXPECT_EQ(LedgerRows().back().kind, LedgerRow::Kind::kCommit) << "the attempt is charged like any other";
+}
+
+TEST_F(OwnFigures, ASwitchThatIsTurnedOnLaterNeedsANewApproval) {
+  Reach(false);
+  policy_.release_own_figures = true;
+  Restart();
+  EXPECT_EQ(Own(), "withheld") << "the officer was told so";
+  EXPECT_EQ(Approve()["own_figures"].AsString(), "allowed");
+  Say(OwnInvite());
+  Work();
+  EXPECT_TRUE(Take<Offer>());
+  EXPECT_EQ(Own(), "released");
+}
+
+TEST_F(OwnFigures, ASwitchThatIsTurnedOffLaterHolds) {
+  Reach(true);
+  policy_.release_own_figures = false;
+  Restart();
+  EXPECT_EQ(Own(), "withheld");
+  Say(OwnInvite());
+  Work();
+  EXPECT_TRUE(Take<Offer>());
+  EXPECT_EQ(workbench_.computed, 0);
+}
+
+TEST_F(OwnFigures, AreNotAskedByOtherPlans) {
+  policy_.release_own_figures = true;
+  Start();
+  Join();
+  EXPECT_EQ(Own(), "not asked");
+  Invite invite = TestInvite(1, 1);
+  Query query = TestQuery(1, model_);
+  query.release = ReleaseTo::kHospital;
+  invite.query = InlineBlob(Canonical(query));
+  Say(invite);
+  EXPECT_EQ(Take<Decline>()->reason, Reason::kQueryNotDerived);
+  EXPECT_TRUE(runs_.empty());
+}
 
 }  // namespace
 }  // namespace consilium::node

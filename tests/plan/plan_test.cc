@@ -201,7 +201,7 @@ TEST(Plan, AnImpossibleValueIsNamedWithItsRange) {
   ExpectError("[evaluation]\nmetrics = []\n" + std::string(kTrain), "at least one");
   ExpectError("[evaluation]\nevery = 21\n" + std::string(kTrain), "more than the 20 rounds");
   ExpectError("[evaluation]\nsubgroups = ['sex']\n" + std::string(kTrain), "no subgroups yet");
-  ExpectError("[evaluation]\nper_hospital = 'released'\n" + std::string(kTrain), "write \"local\"");
+  ExpectError("[evaluation]\nper_hospital = 'release'\n" + std::string(kTrain), "did you mean 'released'?");
   ExpectError(With(kTrain, "profile = \"visible\"", "profile = \"visible\"\nrule = 'median'"),
               "rule: must be one of \"mean\"");
   ExpectError(With(kTrain, "rounds = 20", "rounds = 20\nrounds = 21"), "plan.toml:6:");
@@ -277,6 +277,11 @@ TEST(Plan, CountsItsSums) {
   EXPECT_EQ(sums("[evaluation]\nevery = 5\n"), 1U + 20 + 4);
   EXPECT_EQ(sums("[evaluation]\nevery = 6\n"), 1U + 20 + 4);
   EXPECT_EQ(sums("[evaluation]\nevery = 20\n"), 1U + 20 + 1);
+  EXPECT_EQ(sums("[evaluation]\nevery = 5\nper_hospital = 'released'\n"), 1U + 20 + 4 + 1);
+  EXPECT_EQ(Good("[evaluation]\nper_hospital = 'released'\n" + std::string(kTrain)).maximum_attempts, 2U * 23 + 20);
+  ExpectError(
+      "[evaluation]\nper_hospital = 'released'\n" + With(kTrain, "rounds = 20", "rounds = 20\nmaximum_attempts = 22"),
+      "below the 23 sums");
   EXPECT_EQ(sums("[preprocessing]\nstandardize = 'site'\n"), 1U + 20 + 1);
   EXPECT_EQ(sums("[preprocessing]\nstandardize = 'site'\nimpute = 'constant'\n"), 20U + 1);
 }
@@ -359,6 +364,25 @@ TEST(Summary, OpensWithTheWarningAndSaysWhatLeaves) {
   EXPECT_EQ(Summary(hidden).rfind("STUDY", 0), 0U);
 }
 
+TEST(Summary, SaysThatOwnFiguresLeaveUnderTheHospitalsNameAndWhoSeesThem) {
+  const Plan plan = Good("[evaluation]\nper_hospital = 'released'\n" + std::string(kTrain));
+  EXPECT_EQ(
+      Warning(plan),
+      "NO DIFFERENTIAL PRIVACY; THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION; FIGURES OF SINGLE HOSPITALS ARE "
+      "RELEASED");
+  const std::string text = Summary(plan), without = Summary(Good(kTrain));
+  EXPECT_LT(text.find("THIS HOSPITAL'S OWN FIGURES ARE ASKED FOR"), text.find("STUDY ")) << "in the warning";
+  for (const char* part :
+       {"22 sums and THIS HOSPITAL'S OWN FIGURES, and nothing else", "  * 1 sum: how good the model is",
+        "  * THIS HOSPITAL'S OWN FIGURES, under its name, once, at the end",
+        "study sees them: the coordinator, the researcher and the other hospitals.", "release_own_figures = true",
+        "Of single hospitals' figures: the coordinator, the other hospitals and the researcher",
+        "the figures of that one can be computed although it does not"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  EXPECT_EQ(without.find("OWN FIGURES"), std::string::npos);
+}
+
 // Whatever the fields hold within their ranges, the bytes read back as the same study.
 RC_GTEST_PROP(Plan, EveryPlanHasOneFormAndReadsBack, ()) {
   Plan plan = Good(kTrain);
@@ -367,7 +391,7 @@ RC_GTEST_PROP(Plan, EveryPlanHasOneFormAndReadsBack, ()) {
   plan.name.resize(std::min<std::size_t>(plan.name.size(), 100));
   plan.rounds = static_cast<std::uint32_t>(*rc::gen::inRange(1, 100001));
   plan.evaluate_every = static_cast<std::uint32_t>(*rc::gen::inRange(0, static_cast<int>(plan.rounds) + 1));
-  plan.maximum_attempts = TotalSums(plan) + static_cast<std::uint32_t>(*rc::gen::inRange(0, 1000000));
+  plan.maximum_attempts = 2 + TotalSums(plan) + static_cast<std::uint32_t>(*rc::gen::inRange(0, 1000000));
   plan.round_deadline = Duration(*rc::gen::inRange<std::int64_t>(1'000'000, 86'400'000'001));
   plan.test_fraction = 0.01 + *rc::gen::inRange(0, 1000) / 1000.0 * 0.89;
   plan.learning_rate = 1e-6 + *rc::gen::inRange(0, 1 << 30) / 1e8;
@@ -375,12 +399,14 @@ RC_GTEST_PROP(Plan, EveryPlanHasOneFormAndReadsBack, ()) {
   plan.seed = *rc::gen::inRange<std::uint64_t>(0, (1ULL << 53) - 1);
   plan.reproducible = *rc::gen::arbitrary<bool>();
   plan.standardize = *rc::gen::element<std::string>("federated", "site", "declared", "none");
+  plan.per_hospital = *rc::gen::element<std::string>("local", "released");
   plan.schema.columns[1].maximum = 1 + *rc::gen::inRange(0, 1 << 30) / 7.0;
   const Result<Plan> again = ParsePlan(Canonical(plan));
   RC_ASSERT(again.has_value());
   RC_ASSERT(Canonical(*again) == Canonical(plan));
   RC_ASSERT(again->id() == plan.id());
   RC_ASSERT(again->learning_rate == plan.learning_rate);
+  RC_ASSERT(again->per_hospital == plan.per_hospital);
   RC_ASSERT(again->round_deadline == plan.round_deadline);
   RC_ASSERT(again->schema == plan.schema);
 }

@@ -5,8 +5,9 @@
 
 #include <numeric>
 
+#include "common/algorithms/own_figures.h"
+#include "common/model/fit.h"
 #include "common/model/metrics.h"
-#include "common/model/parameters.h"
 #include "hospital_node/training/design.h"
 #include "tests/data/archives.h"
 #include "tests/data/scratch.h"
@@ -115,11 +116,12 @@ TEST(TrainQuery, ContributesTheWeightedChangeOfLocalTraining) {
 
   const Rows rows = *SplitRows(plan, table);
   const Design design = BuildDesign(plan, table, rows.train, preprocessing);
-  const Vector start = (Vector(5) << 0.5, 0, 0, 0.25, -0.5).finished();
-  const Vector trained = TrainLogistic(design.x, design.y, start, RoundOptions(plan, 1, asked.inputs.begin()->first));
+  const std::vector<double> start = {0.5, 0, 0, 0.25, -0.5};
+  const std::vector<double> trained =
+      *Fit(RoundRecipe(plan, 1, asked.inputs.begin()->first), design.x, design.Targets(), start);
   const double weight = static_cast<double>(rows.train.size()) / 100;
   EXPECT_EQ(raw->blocks[1], std::vector<double>{weight});
-  for (int j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][static_cast<std::size_t>(j)], (trained[j] - start[j]) * weight);
+  for (std::size_t j = 0; j < 5; ++j) EXPECT_EQ(raw->blocks[0][j], (trained[j] - start[j]) * weight);
   EXPECT_NE(trained, start);
   EXPECT_EQ(ComputeTrain(plan, table, asked.query, asked.inputs)->blocks, raw->blocks)
       << "a repeated attempt computes the same bytes";
@@ -139,11 +141,40 @@ TEST(TrainQuery, WeighsPatientsAndCapsThem) {
   EXPECT_LT(weight, 0.6) << "60 patients, however many rows";
 }
 
+TEST(TrainQuery, DivergenceGivesZeros) {
+  Plan plan = SmallTrainPlan();
+  plan.learning_rate = 100;
+  plan.l2 = 1000;
+  plan.local_epochs = 0;
+  plan.local_steps = 1000;
+  const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
+  const auto raw = *ComputeTrain(plan, ManyPatients(80, 1), asked.query, asked.inputs);
+  EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+}
+
 TEST(TrainQuery, NobodyToTrainOnGivesZeros) {
   const Plan plan = SmallTrainPlan();
   const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
-  const auto raw = *ComputeTrain(plan, SmallTable({{"a", 1, 0, 1, kNone}}), asked.query, asked.inputs);
-  EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+  for (const Table& table : {SmallTable({{"a", 1, 0, 1, kNone}}), SmallTable({})}) {
+    const auto raw = *ComputeTrain(plan, table, asked.query, asked.inputs);
+    EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+  }
+}
+
+TEST(TrainQuery, AColumnWithoutAnyValueIsItsDeclaredMiddle) {
+  const Plan plan = SmallTrainPlan("standardize = \"site\"\n");
+  std::vector<testing::SmallRow> without, middle;
+  for (int i = 0; i < 80; ++i) {
+    testing::SmallRow row{"p" + std::to_string(i), kNone, i % 3 - 1.0, 1 + i % 3, i % 2 == 0 ? 1.0 : 0.0};
+    without.push_back(row);
+    row.age = 50;
+    middle.push_back(row);
+  }
+  const Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  const auto raw = *ComputeTrain(plan, SmallTable(without), asked.query, asked.inputs);
+  EXPECT_EQ(raw.blocks[0][0], 0) << "(50 - 50) / 50: nothing is learnt from it";
+  EXPECT_NE(raw.blocks[0][3], 0);
+  EXPECT_EQ(raw.blocks, ComputeTrain(plan, SmallTable(middle), asked.query, asked.inputs)->blocks);
 }
 
 TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
@@ -155,7 +186,7 @@ TEST(EvaluateQuery, SumsAreThoseOfTheMetrics) {
   ASSERT_TRUE(raw.has_value()) << raw.error().what;
   const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
   const BinaryMetrics exact =
-      Evaluate(PredictLogistic(test.x, (Vector(5) << 1, 0.25, 0, 1.5, 0.125).finished()), test.y);
+      Evaluate(Predict(RoundRecipe(plan, 1, {}), test.x, {1, 0.25, 0, 1.5, 0.125}).col(0), test.y);
   const auto rows = static_cast<double>(exact.rows);
   EXPECT_EQ(raw->blocks[0][0], 1);
   EXPECT_EQ(raw->blocks[1][0], rows);
@@ -174,6 +205,54 @@ TEST(EvaluateQuery, FewerTestPatientsThanTheMinimumAreSuppressed) {
   const auto raw = ComputeEvaluate(plan, ManyPatients(200, 2), asked.query, asked.inputs);
   ASSERT_TRUE(raw.has_value());
   for (const auto& block : raw->blocks) EXPECT_EQ(Sum(block), 0);
+}
+
+Asked AskOwn(const Plan& plan, const std::vector<double>& model, const Preprocessing& preprocessing) {
+  const Bytes blob = ParameterBlob(model);
+  const Digest root = BlobRoot(blob);
+  return {OwnFiguresQuery(plan, plan.rounds, root, preprocessing, 3), {{root, blob}}};
+}
+
+// 404 coordinates carry the very accuracy, Brier score and log loss, and an AUROC to within its bracket.
+TEST(OwnFiguresQuery, CarriesTheMetricsOfTheHospital) {
+  const Plan plan = SmallTrainPlan("", "", "per_hospital = \"released\"\n");
+  const Table table = ManyPatients(400, 2);
+  const Preprocessing preprocessing = MakePreprocessing(plan, {{"age", {50, 20}}, {"dose", {0, 0.7}}});
+  const Asked asked = AskOwn(plan, {1, 0.25, 0, 1.5, 0.125}, preprocessing);
+  const auto raw = ComputeQuery(plan, table, asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  const Design test = BuildDesign(plan, table, SplitRows(plan, table)->test, preprocessing);
+  const BinaryMetrics exact =
+      Evaluate(Predict(RoundRecipe(plan, 1, {}), test.x, {1, 0.25, 0, 1.5, 0.125}).col(0), test.y);
+  const auto answer = Answer::Create(asked.query, {7}, *Encode(asked.query, *raw, nullptr));
+  ASSERT_TRUE(answer.has_value());
+  const Value own = OwnFigures(plan, *answer).AsArray().front();
+  EXPECT_TRUE(own["released"].AsBool());
+  EXPECT_EQ(own["rows"].AsInteger(), static_cast<std::int64_t>(exact.rows));
+  EXPECT_DOUBLE_EQ(own["accuracy"].AsDouble(), exact.accuracy);
+  EXPECT_NEAR(own["brier"].AsDouble(), exact.brier, 1e-9);
+  EXPECT_NEAR(own["log_loss"].AsDouble(), exact.log_loss, 1e-9);
+  EXPECT_LE(own["auroc_low"].AsDouble(), exact.auroc);
+  EXPECT_GE(own["auroc_high"].AsDouble(), exact.auroc);
+  EXPECT_LT(own["auroc_high"].AsDouble() - own["auroc_low"].AsDouble(), 0.02);
+}
+
+TEST(OwnFiguresQuery, ASuppressedHospitalSaysTheSameAsOneThatWithholds) {
+  Plan plan = SmallTrainPlan("", "", "per_hospital = \"released\"\n");
+  plan.minimum_patients = 1000;
+  const Asked asked = AskOwn(plan, std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  const auto raw = ComputeQuery(plan, ManyPatients(200, 2), asked.query, asked.inputs);
+  ASSERT_TRUE(raw.has_value());
+  const Bytes suppressed = *Encode(asked.query, *raw, nullptr);
+  Bytes withheld(asked.query.WireBytes());
+  withheld[withheld.size() - 8] = 1;
+  EXPECT_EQ(suppressed, withheld);
+}
+
+TEST(OwnFiguresQuery, IsRefusedWhereThePlanDoesNotAsk) {
+  const Plan plan = SmallTrainPlan();
+  const Asked asked = AskOwn(plan, std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  EXPECT_EQ(ComputeQuery(plan, ManyPatients(200, 2), asked.query, asked.inputs).error().code, Code::kProtocol);
 }
 
 TEST(Queries, AModelThatIsAbsentChangedOrOfAnotherSizeIsRefused) {

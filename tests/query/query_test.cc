@@ -169,6 +169,90 @@ TEST(Answer, IsCheckedAgainstItsQuery) {
   EXPECT_FALSE(Answer::Create(q, {}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
 }
 
+// ---- release = hospital ----
+
+Query OwnQuery(Ring ring, std::uint64_t length) {
+  Query q;
+  q.kind = "evaluate";
+  q.round = 1;
+  q.ring = ring;
+  q.release = ReleaseTo::kHospital;
+  q.Append("present", 1, Role::kPresent, 1, 1);
+  q.Append("counts", length, Role::kCount, 1000, 1);
+  q.Finish();
+  return q;
+}
+
+TEST(OwnQuery, IsLimitedInCoordinates) {
+  EXPECT_TRUE(ParseQuery(Canonical(OwnQuery(Ring::kU64, kMaxReleasedCoordinates - 2))));
+  const std::string text =
+      Replaced(TextOf(OwnQuery(Ring::kU64, kMaxReleasedCoordinates - 2)), std::to_string(kMaxReleasedCoordinates - 2),
+               std::to_string(kMaxReleasedCoordinates - 1));
+  const auto refused = Again(text);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().what.find("65537 coordinates are more than 65536"), std::string::npos);
+  EXPECT_TRUE(Again(Replaced(text, "\"hospital\"", "\"sum\""))) << "a sum may be longer";
+  EXPECT_DEATH(OwnQuery(Ring::kU32, kMaxReleasedCoordinates - 1), "kMaxReleasedCoordinates");
+}
+
+// The survivors' vectors come back each under its number, and the digest holds whose they are, in which order, and
+// every word.
+RC_GTEST_PROP(OwnAnswer, EachVectorComesBackUnderItsNumber, ()) {
+  const Ring ring = *rc::gen::element(Ring::kU32, Ring::kU64);
+  const std::size_t word = ring == Ring::kU32 ? 4 : 8;
+  const Query q = OwnQuery(ring, 1 + *rc::gen::inRange<std::uint64_t>(0, 20));
+  const auto chosen = *rc::gen::unique<std::vector<std::uint32_t>>(rc::gen::inRange<std::uint32_t>(1, 1000));
+  std::vector<std::uint32_t> survivors = chosen;
+  std::ranges::sort(survivors);
+  RC_PRE(!survivors.empty());
+  Bytes words;
+  std::vector<std::vector<std::int64_t>> sent;
+  for (std::size_t i = 0; i < survivors.size(); ++i) {
+    auto& counts = sent.emplace_back();
+    for (std::uint64_t at = 0; at < q.Coordinates(); ++at) {
+      const std::int64_t value = at + 1 == q.Coordinates() ? 1 : *rc::gen::inRange<std::int64_t>(-1000000, 1000000);
+      if (at > 0 && at + 1 < q.Coordinates()) counts.push_back(value);
+      for (std::size_t b = 0; b < word; ++b) words.push_back(static_cast<std::uint8_t>(value >> (8 * b)));
+    }
+  }
+  RC_ASSERT(words.size() == q.AnswerBytes(survivors.size()));
+  const auto answer = Answer::Create(q, survivors, words);
+  RC_ASSERT(answer.has_value());
+  RC_ASSERT(answer->vectors() == survivors.size());
+  for (std::size_t i = 0; i < survivors.size(); ++i) {
+    RC_ASSERT(answer->Integers("counts", i) == sent[i]);
+    RC_ASSERT(answer->Value1(kCountBlock, i) == 1);
+  }
+  RC_ASSERT(answer->digest() == AnswerDigest(HashOf(q), survivors, BlobRoot(words)));
+  Bytes changed = words;
+  changed[*rc::gen::inRange<std::size_t>(0, words.size() / survivors.size() - word)] ^= 1;
+  RC_ASSERT(Answer::Create(q, survivors, changed)->digest() != answer->digest());
+  std::vector<std::uint32_t> others = survivors;
+  ++others.back();
+  RC_ASSERT(Answer::Create(q, others, words)->digest() != answer->digest());
+}
+
+TEST(OwnAnswer, IsCheckedAgainstItsQuery) {
+  Query q = OwnQuery(Ring::kU32, 1);
+  q.blocks[1].sigma = 6;
+  q.blocks[1].scale_log2 = 1;
+  const Bytes one = {1, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0};
+  Bytes two = one;
+  two.insert(two.end(), one.begin(), one.end());
+  ASSERT_TRUE(Answer::Create(q, {3, 7}, two));
+  EXPECT_DOUBLE_EQ(Answer::Create(q, {3, 7}, two)->NoiseVariance("counts"), 9) << "of one hospital, not of both";
+  EXPECT_FALSE(Answer::Create(q, {3, 7}, one)) << "a vector is missing";
+  EXPECT_FALSE(Answer::Create(q, {3}, two)) << "whose is the other?";
+  EXPECT_FALSE(Answer::Create(q, {7, 3}, two));
+  EXPECT_FALSE(Answer::Create(q, {}, {}));
+  two[20] = 2;
+  EXPECT_FALSE(Answer::Create(q, {3, 7}, two)) << "the second one counts twice";
+  two[20] = 0;
+  two[8] = 2;
+  EXPECT_FALSE(Answer::Create(q, {3, 7}, two)) << "two in all is not one each";
+  EXPECT_DEATH(static_cast<void>(Answer::Create(q, {3}, one)->Values("counts", 1)), "vector < vectors");
+}
+
 TEST(AnswerDeathTest, AStrangeBlockIsOurBug) {
   Query q = Sample();
   Bytes words(q.WireBytes());

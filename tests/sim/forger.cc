@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "common/algorithms/derive.h"
+
 namespace consilium::sim {
 
 void Forger::AfterHospital(std::uint32_t number, const IdentityKey& rogue_key, const Bytes& frame) {
@@ -95,9 +97,31 @@ void Forger::ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const 
   if (const auto* record = watch_.RecordOf(number, invite.study); record != nullptr && context_.random.PerMille(700)) {
     invite.last_release = record->last_release;
   }
+  if (context_.random.PerMille(200)) AskForOwn(&invite);
   context_.Note("the coordinator FORGES an invitation of {} to attempt {}", number, invite.attempt);
   watch_.OnForgedInvite(invite);
   network_.FromCoordinator(victim, EncodeFrame(invite, key));
+}
+
+// For this hospital's own vector: the very query, with another release; or the one that a plan may lead to, of the
+// model at hand and before its time.
+void Forger::AskForOwn(Invite* invite) {
+  auto query = ParseQuery(invite->query.content);
+  if (!query || query->Coordinates() > kMaxReleasedCoordinates) return;
+  const auto& plans = context_.scenario.plans;
+  const auto plan = std::ranges::find_if(plans, [&](const Plan& each) { return each.id() == invite->study; });
+  const auto model = Digest::FromHexText(query->params["inputs"]["model"].AsString());
+  if (model && plan != plans.end() && context_.random.PerMille(500)) {
+    Query own = OwnFiguresQuery(*plan, plan->rounds, *model, {}, 1);
+    own.params.Set("preprocessing", query->params["preprocessing"]);
+    own.plan = query->plan;
+    own.round = query->round;
+    own.bases = query->bases;
+    query = std::move(own);
+  }
+  query->release = ReleaseTo::kHospital;
+  invite->query = InlineBlob(Canonical(*query));
+  context_.Note("the coordinator ASKS for one hospital's own {}", query->kind);
 }
 
 void Forger::ForgeRelease(const IdentityKey& key, const TransportKey& victim) {

@@ -30,6 +30,7 @@ class Forger {
  private:
   void ForgeOffer(const IdentityKey& key);
   void ForgeInvite(const IdentityKey& key, std::uint32_t hospitals, const TransportKey& victim, std::uint32_t number);
+  void AskForOwn(Invite* invite);
   void ForgeRelease(const IdentityKey& key, const TransportKey& victim);
   [[nodiscard]] bool Now() { return context_.Faulty() && context_.random.PerMille(context_.scenario.forged_per_mille); }
 

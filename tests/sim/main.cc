@@ -1,5 +1,5 @@
-// sim --seeds N [--first K] | --seed S [--verbose] | --same N (each seed twice, the same run) | --twin NAME
-// (sim_twins).
+// sim --seeds N [--first K] | --seed S [--verbose] | --same N (each seed twice, the same run) | --twin NAME,
+// --twins, --search (sim_twins).
 #include <unistd.h>
 #include <csignal>
 #include <cstdlib>
@@ -17,7 +17,7 @@ namespace {
 struct Arguments {
   std::uint64_t seeds = 0, first = 1, same = 0;
   std::optional<std::uint64_t> seed;
-  bool verbose = false, twins = false;
+  bool verbose = false, twins = false, search = false;
   std::string twin;
 };
 
@@ -40,6 +40,8 @@ std::optional<Arguments> Parse(int argc, char** argv) {
       out.verbose = true;
     } else if (flag == "--twins") {
       out.twins = true;
+    } else if (flag == "--search") {
+      out.search = true;
     } else if (i + 1 >= argc) {
       return {};
     } else if (flag == "--twin") {
@@ -110,20 +112,24 @@ int RunTwice(const Arguments& arguments) {
 
 int Main(int argc, char** argv) {
   const auto arguments = Parse(argc, argv);
-  if (!arguments || (arguments->seeds == 0 && arguments->same == 0 && !arguments->seed && !arguments->twins)) {
-    fmt::print(
-        stderr,
-        "usage: sim --seeds N [--first K] | --seed S [--verbose] | --same N [--first K] [--twin NAME | --twins]\n");
+  const bool nothing = arguments && arguments->seeds == 0 && arguments->same == 0 && !arguments->seed &&
+                       !arguments->twins && !arguments->search;
+  if (!arguments || nothing) {
+    fmt::print(stderr,
+               "usage: sim --seeds N [--first K] | --seed S [--verbose] | --same N [--first K] [--twin NAME | --twins "
+               "| --search]\n");
     return 2;
   }
   if (auto started = StartCrypto(); !started) {
     fmt::print(stderr, "{}\n", started.error().what);
     return 1;
   }
-  SetLogLevel(LogLevel::kInfo);
-  if (!arguments->verbose) SetLogFile("/dev/null");  // The cores' own lines, at real time, help only beside the trace.
+  // The cores' own lines, at real time, help only beside the trace.
+  SetLogLevel(arguments->verbose ? LogLevel::kInfo : LogLevel::kError);
+  if (!arguments->verbose) SetLogFile("/dev/null");
   if (!arguments->twin.empty() && !OmitTwin(arguments->twin)) return 2;
   if (arguments->twins) return CheckTwins();
+  if (arguments->search) return SearchTwins();
   std::signal(SIGABRT, OnAbort);
   if (arguments->seed) return RunOne(*arguments);
   return arguments->same > 0 ? RunTwice(*arguments) : RunMany(*arguments);

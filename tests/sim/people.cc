@@ -26,11 +26,12 @@ void World::Ask(Process& process, std::string method, std::string path, Value bo
   request.body = std::move(body);
   request.local = &process != coordinator_.get();
   if (!request.local) request.token = kAdmin;
-  process.Request(request, [this, request, then = std::move(then)](int status, const Bytes& answer) {
+  process.Request(request, [this, request, &process, then = std::move(then)](int status, const Bytes& answer) {
     context_.Note("{} {}: {}", request.method, request.path, status);
-    auto parsed = ParseJson(Text(answer));
     if (status != 0 && status != kOk) context_.Note("  {}", Text(answer));
-    then(status, parsed ? *parsed : Value());
+    auto& known = answers_[{&process, request.path}];  // People ask again and again, and mostly nothing is new.
+    if (known.first != answer) known = {answer, ParseJson(Text(answer)).value_or(Value())};
+    then(status, known.second);
   });
 }
 
@@ -55,7 +56,7 @@ Member World::MemberOf(std::uint32_t number) const {
 RosterSignature World::MembershipSignature(const Member& member) const {
   const Bytes bytes =
       MembershipBytes(founding_.federation, member.name, member.identity, member.transport, member.officers.front());
-  const auto key = Identity(member.name);
+  const auto& key = Identity(member.name);
   return {key.verify_key(), key.Sign(Fields("HSA1/msg").AddText("Enroll").Add(Blake2b(bytes)).bytes())};
 }
 
@@ -255,8 +256,8 @@ void World::Submit(std::size_t index) {
           (hospital.officer == Says::kApproves || hospital.officer == Says::kRejectsThenApproves))
         ++willing;
     }
-    if (willing >= scenario.plans[0].minimum_hospitals) return;
-    for (const auto& each : scenario.plans) {  // It would wait for ever: the researcher gives up.
+    for (const auto& each : scenario.plans) {
+      if (willing >= each.minimum_hospitals) continue;  // Else it would wait for ever: the researcher gives up.
       context_.scheduler.At(scenario.faults_until + seconds(30), [this, study = each.id()] { Abort(study); });
     }
   });

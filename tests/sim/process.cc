@@ -29,7 +29,7 @@ std::optional<std::size_t> CrashPoint(Context& context, const TurnResult& result
 }  // namespace
 
 Now Process::NowHere() const {
-  return {Instant(boot_ + context_.now()), kEpochMs + wall_skew_ms_ + context_.now().count() / 1000};
+  return {Instant(boot_ + context_.now()), kEpochMs + wall_skew_ms_ + context_.now().count() / 1000, boot_id_};
 }
 
 void Process::Start() {
@@ -39,7 +39,7 @@ void Process::Start() {
     disk_.Restore(*std::exchange(restore_, std::nullopt));
   }
   ++incarnation_;
-  boot_ = context_.Within(std::chrono::seconds(1), std::chrono::hours(1000));
+  if (machine_down_) Boot();
   if (incarnation_ == 1) wall_skew_ms_ = context_.random.Between(-2000, 2000);
   auto core = world_.make(*disk_.Load(), NowHere());
   if (!core) return context_.Fail("restart", name_ + " does not start from its own disk: " + core.error().what);
@@ -50,14 +50,22 @@ void Process::Start() {
   TurnBy(context_.now());
 }
 
+void Process::Boot() {
+  boot_ = context_.Within(std::chrono::seconds(1), std::chrono::hours(1000));
+  for (auto& byte : boot_id_.bytes) byte = static_cast<std::uint8_t>(1 + context_.random.Below(255));
+  machine_down_ = false;
+}
+
 void Process::Crash(std::string_view why, Duration down) {
   if (!up()) return;
-  context_.Note("{} crashes ({}), down for {} ms", name_, why, down.count() / 1000);
+  machine_down_ = restore_ || context_.random.PerMille(400);
+  context_.Note("{} crashes{} ({}), down for {} ms", name_, machine_down_ ? " with its machine" : "", why,
+                down.count() / 1000);
   core_.reset();
   ++incarnation_;
   mailbox_.clear();
   turn_planned_ = false;
-  disk_.LoseUnsynced(context_.random);
+  if (machine_down_) disk_.LoseUnsynced(context_.random);
   for (auto& [id, answered] : std::exchange(requests_, {})) {
     context_.scheduler.After(std::chrono::milliseconds(1), [answered] { answered(0, {}); });
   }

@@ -1,5 +1,5 @@
-// One daemon: its core, its disk, its mailbox and its jobs. Carries a TurnResult out in turn.h's order, and may lose
-// power between any two effects.
+// One daemon: its core, its disk, its mailbox and its jobs. Carries a TurnResult out in turn.h's order, and may die
+// between any two effects, alone or with its machine.
 #pragma once
 
 #include <deque>
@@ -41,6 +41,7 @@ class Process {
 
  private:
   [[nodiscard]] Now NowHere() const;
+  void Boot();
   void TurnBy(Duration when);
   void RunTurn();
   void CarryOut(TurnResult result);
@@ -57,7 +58,9 @@ class Process {
   std::optional<Disk::Backup> restore_;
   std::unique_ptr<Core> core_;
   std::uint64_t incarnation_ = 0, turn_token_ = 0, next_request_ = 1, idle_turns_ = 0;
-  Duration boot_{0}, next_turn_{0};  // The monotonic clock counts from the machine's boot, here drawn at each start.
+  Duration boot_{0}, next_turn_{0};  // The monotonic clock counts from the machine's boot.
+  BootId boot_id_;
+  bool machine_down_ = true;  // Not the process alone: another boot, another clock.
   std::int64_t wall_skew_ms_ = 0;
   bool turn_planned_ = false;
   std::deque<Event> mailbox_;

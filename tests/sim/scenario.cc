@@ -47,7 +47,7 @@ Plan DrawPlan(Random& random, std::uint32_t index, std::uint32_t hospitals) {
   plan.dataset = "cohort";
   plan.profile = Plan::Profile::kVisible;
   plan.dropouts = Plan::Dropouts::kRestart;
-  plan.minimum_hospitals = 2;
+  plan.minimum_hospitals = hospitals > 3 && random.PerMille(300) ? 3 : 2;  // One may come late.
   plan.tolerated_dropouts = hospitals > 2 ? static_cast<std::uint32_t>(random.Below(hospitals - 1)) : 0;
   plan.round_deadline = seconds(5 + random.Between(5, 20));  // Four crossings of the slowest network, and work.
   const bool large = random.PerMille(60);
@@ -112,6 +112,21 @@ void DrawLatencies(Random& random, Scenario* scenario) {
   scenario->slow_job_most = seconds(30);
 }
 
+// Plans that release the figures of single hospitals, and whose policy lets them; from a stream of its own, so that
+// what the other one decides stays as it is.
+void DrawOwnFigures(Scenario* scenario) {
+  Random random(scenario->seed * 0xbf58476d1ce4e5b9ULL + 3);
+  for (auto& hospital : scenario->hospitals) hospital.releases_own = random.PerMille(500);
+  for (auto& plan : scenario->plans) {
+    if (plan.task != Plan::Task::kTrain || !random.PerMille(300)) continue;
+    plan.per_hospital = "released";
+    ++plan.maximum_attempts;  // For the query that it has more.
+    auto parsed = ParsePlan(Canonical(plan));
+    CHECK(parsed.has_value());
+    plan = *parsed;
+  }
+}
+
 }  // namespace
 
 bool Scenario::rogue() const { return std::ranges::any_of(hospitals, &HospitalScenario::rogue); }
@@ -125,6 +140,7 @@ Scenario DrawScenario(std::uint64_t seed) {
   for (std::uint32_t i = 0; i < count; ++i) scenario.hospitals.push_back(DrawHospital(random, calm));
   scenario.plans.push_back(DrawPlan(random, 1, count));
   if (random.PerMille(100)) scenario.plans.push_back(DrawPlan(random, 2, count));
+  DrawOwnFigures(&scenario);
   scenario.wild_values = random.PerMille(150);
   DrawLatencies(random, &scenario);
   scenario.restart_most = milliseconds(random.PerMille(700) ? 2000 : 12000);
@@ -157,14 +173,17 @@ Scenario DrawScenario(std::uint64_t seed) {
   if (random.PerMille(150)) scenario.revoked = static_cast<std::uint32_t>(random.Below(count) + 1);
   scenario.revoke_at = milliseconds(random.Between(2500, 20000));
   if (random.PerMille(80)) scenario.put_back = static_cast<std::uint32_t>(random.Below(count) + 1);
+  if (scenario.liar && count > 2 && random.PerMille(500))  // Who lies has somebody to bring back.
+    scenario.revoked = static_cast<std::uint32_t>(random.Below(count) + 1);
   return scenario;
 }
 
 std::string Describe(const Scenario& s) {
   std::string text = fmt::format("{} hospitals", s.hospitals.size());
   for (const auto& plan : s.plans) {
-    text += fmt::format(", {} of {} rounds, {} tolerated, {} attempts at most, {} s",
-                        plan.task == Plan::Task::kTrain ? "train" : "describe", plan.rounds, plan.tolerated_dropouts,
+    text += fmt::format(", {} of {} rounds{}, {} tolerated, {} attempts at most, {} s",
+                        plan.task == Plan::Task::kTrain ? "train" : "describe", plan.rounds,
+                        ReleasesOwnFigures(plan) ? " and own figures" : "", plan.tolerated_dropouts,
                         plan.maximum_attempts, plan.round_deadline.count() / 1'000'000);
   }
   for (std::size_t i = 0; i < s.hospitals.size(); ++i) {

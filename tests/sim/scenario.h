@@ -18,6 +18,7 @@ struct HospitalScenario {
   std::uint32_t fails_per_mille = 0;  // Compute while faults last.
   bool rogue = false;                 // Its keys are in an attacker's hands.
   bool enrols_late = false;           // Not in roster 1: comes through the API.
+  bool releases_own = false;          // Its policy lets its own figures out, under its name.
 };
 
 struct Scenario {

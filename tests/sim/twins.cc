@@ -7,6 +7,7 @@
 
 #include <array>
 #include <optional>
+#include <tuple>
 
 #include "common/base/twin.h"
 #include "tests/sim/world.h"
@@ -20,16 +21,17 @@ namespace sim {
 namespace {
 
 #ifdef CONSILIUM_TWINS
-constexpr std::uint64_t kSearched = 600;
+constexpr std::uint64_t kSearched = 3000;
+constexpr std::uint64_t kCounted = 200;
 
 struct Row {
   Twin twin;
-  std::string_view name;
+  std::string_view name, bug, place;
   std::uint64_t seed;
   std::string_view invariant;  // What breaks; "CHECK" when a core notices itself.
 };
 constexpr Row kRows[] = {
-#define TWIN(name, seed, invariant) {Twin::name, #name, seed, invariant},
+#define TWIN(name, bug, place, seed, invariant) {Twin::name, #name, bug, place, seed, invariant},
 #include "tests/sim/twins.inc"
 #undef TWIN
 };
@@ -90,14 +92,14 @@ int CheckTwins() {
   for (const auto& row : kRows) {
     const auto without = BrokenBy(row.seed, row.twin);
     const auto with = BrokenBy(row.seed, Twin::kNone);
-    fmt::print("{:>20}  seed {:>4}: without the check \"{}\", with it {}\n", row.name, row.seed, without,
-               with.empty() ? "all invariants hold" : with);
+    fmt::print("{:>20}  {} ({}); seed {}: without the check \"{}\", with it {}\n", row.name, row.bug, row.place,
+               row.seed, without, with.empty() ? "all invariants hold" : with);
     if (without == row.invariant && with.empty()) continue;
     // A change of the cores moves what a seed does; the check must still show in some seed.
     const auto other = FirstSeed(row.twin, kSearched);
     if (other)
-      fmt::print("{:>20}  twins.inc is behind: write TWIN({}, {}, \"{}\")\n", "", row.name, other->first,
-                 other->second);
+      fmt::print("{:>20}  twins.inc is behind: write TWIN({}, \"{}\", \"{}\", {}, \"{}\")\n", "", row.name, row.bug,
+                 row.place, other->first, other->second);
     if (!other || !with.empty()) ++wrong;
   }
   fmt::print("{} of {} twins are missed\n", wrong, std::size(kRows));
@@ -106,6 +108,33 @@ int CheckTwins() {
   return 2;
 #endif
   return wrong == 0 ? 0 : 1;
+}
+
+int SearchTwins() {
+  int missed = 0;
+#ifdef CONSILIUM_TWINS
+  fmt::print(
+      "| planted bug | check | invariant that breaks | first seed that finds it | of seeds 1 to {} find it |\n"
+      "|---|---|---|---|---|\n",
+      kCounted);
+  for (const auto& row : kRows) {
+    std::uint64_t first = 0, found = 0;
+    std::string invariant;
+    for (std::uint64_t seed = 1; seed <= kSearched && (seed <= kCounted || first == 0); ++seed) {
+      const auto broken = BrokenBy(seed, row.twin);
+      if (broken.empty()) continue;
+      found += seed <= kCounted ? 1 : 0;
+      if (first == 0 && broken != "CHECK") std::tie(first, invariant) = std::pair(seed, broken);
+    }
+    if (first == 0) ++missed;
+    fmt::print("| {} | {}, `{}` | {} | {} | {} |\n", row.bug, row.place, row.name, invariant, first, found);
+    std::fflush(stdout);
+  }
+#else
+  fmt::print(stderr, "this build has no twins; use sim_twins --search\n");
+  return 2;
+#endif
+  return missed == 0 ? 0 : 1;
 }
 
 }  // namespace sim

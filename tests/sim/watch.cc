@@ -1,7 +1,9 @@
 // See watch.h: what is seen at the hospitals, and what holds even when the coordinator lies.
 #include "tests/sim/watch.h"
 
+#include "common/algorithms/derive.h"
 #include "common/secagg/variant.h"
+#include "tests/sim/workbench.h"
 
 namespace consilium::sim {
 
@@ -97,7 +99,12 @@ void Watch::OnInviteSent(const Invite& invite) {
   const Digest context =
       PlainContext(roster->second.federation, invite.roster, invite.study, invite.round, invite.attempt,
                    Blake2b(invite.query.content), invite.last_release, invite.cohort);
-  invites_.try_emplace(context, InviteBook{invite.cohort, context_.now()});
+  const auto [book, first] = invites_.try_emplace(context, InviteBook{invite.cohort, context_.now(), {}});
+  if (!first || Text(invite.query.content).find("\"release\":\"hospital\"") == std::string_view::npos) return;
+  if (auto query = ParseQuery(invite.query.content)) {
+    queries_.try_emplace(Blake2b(invite.query.content), *query);  // All may withhold: then nobody computes it.
+    book->second.own = std::move(*query);
+  }
 }
 
 // One COMMIT an attempt, always above the last, never above the plan's maximum, never without a RESERVE.
@@ -218,11 +225,32 @@ void Watch::OnOffer(std::uint32_t number, const Offer& offer) {
   hospital.offered_roots.insert(offer.vector.root);
   const auto invite = invites_.find(offer.context);
   if (invite == invites_.end()) return;
+  if (first && invite->second.own) OnOwnOffered(number, offer, *invite->second.own);  // Repeated: the same bytes.
   for (const std::uint32_t other : invite->second.cohort) {
     const auto revoked = hospital.revoked.find(other);
     if (revoked != hospital.revoked.end() && invite->second.first_sent > revoked->second)
       return context_.Fail("revoked stays out", fmt::format("{}: in the company of {}", where, other));
   }
+}
+
+bool Watch::Withholds(std::uint32_t number, const Query& query) const {
+  return query.release == ReleaseTo::kHospital && !context_.scenario.hospitals[number - 1].releases_own;
+}
+
+// One hospital's own vector leaves only for a plan that asks for it, as its last query and of the model that the last
+// release published; and with nothing in it where the policy withholds.
+void Watch::OnOwnOffered(std::uint32_t number, const Offer& offer, const Query& query) {
+  const auto where = fmt::format("hospital {}, study {}, attempt {}", number, NameOf(offer.study), offer.attempt);
+  const Plan& plan = studies_[offer.study].plan;
+  const auto& record = hospitals_[number].records[offer.study];
+  const Digest model = record.model.root;
+  const bool asked = plan.per_hospital == "released" && query.kind == "evaluate" && query.round == TotalSums(plan) &&
+                     query.params["inputs"]["model"].AsString() == model.Hex() && record.releases + 1 == query.round;
+  if (!asked) return context_.Fail("own figures as the plan says", where);
+  const Query expected = OwnFiguresQuery(plan, plan.rounds, model, {}, 1);
+  if (query.blocks != expected.blocks) return context_.Fail("own figures as the plan says", where + ": other blocks");
+  if (Withholds(number, query) && offer.vector.root != BlobRoot(TrueVector(number, query, false, true)))
+    context_.Fail("own figures stay", where + ": its policy withholds them");
 }
 
 void Watch::OnForged(std::uint32_t number, Bytes vector) { hospitals_[number].forged.push_back(std::move(vector)); }

@@ -33,6 +33,9 @@ class Watch {
   void OnCoordinatorCommitted(const std::vector<Write>& writes);
   void OnCoordinatorSends(ByteView frame);
   void OnCoordinatorRestored(const Disk::Backup& backup);  // From an old backup.
+  void OnCoordinatorStarted();
+  void OnCoordinatorStopped();
+  void OnTime();
   void OnHospitalPutBack(std::uint32_t number, const Disk::Backup& backup);
   void OnForged(std::uint32_t number, Bytes vector);                   // A rogue hospital offered this as its own.
   void OnForgedInvite(const Invite& invite);                           // Likewise.
@@ -58,6 +61,7 @@ class Watch {
     bool known = false, abort_asked = false;
     std::map<std::uint32_t, Digest> releases;  // seq -> H(envelope), as the coordinator made them durable.
     std::set<std::uint32_t> answered;          // Rounds with an answer in the audit chain.
+    Duration over_by{0};                       // When the open attempt must have ended, should the coordinator stay up.
   };
   struct HospitalBook {
     std::map<StudyId, std::set<std::uint32_t>> committed;  // Attempts, as the durable ledger has them.
@@ -73,6 +77,7 @@ class Watch {
   struct InviteBook {
     std::vector<std::uint32_t> cohort;
     Duration first_sent{0};
+    std::optional<Query> own;  // With release = hospital.
   };
   void OnRoster(ByteView signed_roster, const std::string& where, std::map<std::uint32_t, Duration>* revoked);
   void OnInviteSent(const Invite& invite);
@@ -80,6 +85,9 @@ class Watch {
   void OnParticipant(std::uint32_t number, const ParticipantRecord& record);
   void OnMark(std::uint32_t number, const ParticipantRecord& before, const ParticipantRecord& after);
   void OnOffer(std::uint32_t number, const Offer& offer);
+  void OnOwnOffered(std::uint32_t number, const Offer& offer, const Query& query);
+  void OnReleasedFigures(const Value& row);
+  [[nodiscard]] bool Withholds(std::uint32_t number, const Query& query) const;
   void OnStudy(StudyRecord record);
   void OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after);
   void OnAuditRow(ByteView row);
@@ -87,7 +95,8 @@ class Watch {
   void OnAttemptFailed(const Value& row);
   void OnDeclined(const Value& row);
   void OnRoundOpened(StudyBook& book, const StudyRecord& after);
-  // The words that the survivors' true vectors sum to; nullopt when they do not give `answer`.
+  void SetDeadline(StudyBook& book, const Query& query) const;
+  // The words that the survivors' true vectors sum to, or that they are; nullopt when they do not give `answer`.
   [[nodiscard]] std::optional<Bytes> SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
                                            const Digest& answer);
   bool SumWith(const Query& query, const std::vector<std::uint32_t>& survivors, std::size_t next, Bytes words,
@@ -101,6 +110,7 @@ class Watch {
   std::map<std::uint32_t, Duration> revoked_;  // As the coordinator's durable rosters have it.
   std::map<Digest, InviteBook> invites_;       // By context; forged ones too.
   std::map<Digest, Roster> rosters_;           // Every durable one, by hash.
+  std::optional<Duration> coordinator_down_;   // Since when.
   bool founder_counts_ = true;                 // Three hospitals never had officers.
   std::map<Digest, Query> queries_;            // Every query that was computed, by hash.
   std::map<Digest, Release> releases_;         // Every release that was sent, forged ones too, by H(envelope).

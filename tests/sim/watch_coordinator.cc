@@ -7,7 +7,8 @@
 namespace consilium::sim {
 namespace {
 
-constexpr Duration kSettled = std::chrono::seconds(100);  // The longest outage is over, and every loss was noticed.
+constexpr Duration kSettled = std::chrono::seconds(100);     // The longest outage is over, and every loss was noticed.
+constexpr Duration kTurns = std::chrono::milliseconds(100);  // From a deadline to the turn that sees it.
 
 }  // namespace
 
@@ -35,6 +36,7 @@ void Watch::OnAuditRow(ByteView bytes) {
   const auto& event = (*row)["event"].AsString();
   if (event == "answer") OnAnswerAudited(*row);
   if (event == "attempt_failed") OnAttemptFailed(*row);
+  if (event == "released_figures") OnReleasedFigures(*row);
   const bool odd = event == "offer_refused" || event == "refused_peer" || event == "hospital_ahead";
   if (odd || event == "declined") OnDeclined(*row);
 }
@@ -47,6 +49,14 @@ void Watch::OnAnswerAudited(const Value& row) {
   if (!context_.scenario.CoordinatorHonest() || studies_[*study].answered.insert(round).second) return;
   context_.Fail("one answer a round",
                 fmt::format("study {}, round {}: a second answer in the audit chain", NameOf(*study), round));
+}
+
+// Nobody is named whose policy withholds.
+void Watch::OnReleasedFigures(const Value& row) {
+  for (const Value& name : row["released"].AsArray()) {
+    const auto& hospital = context_.scenario.hospitals.at(static_cast<std::size_t>(name.AsString().back() - 'a'));
+    if (!hospital.releases_own && !hospital.rogue) context_.Fail("own figures stay", CanonicalJson(row));
+  }
 }
 
 // An attempt fails for want of hospitals, never because the sum is not the survivors' (a doubled or a stranger's upload
@@ -109,10 +119,41 @@ void Watch::OnRoundOpened(StudyBook& book, const StudyRecord& after) {
   if (Canonical(step->query) != after.open->query)
     context_.Fail("derived query", where + ": not what the answers give");
   if (after.open->attempt != after.attempts) context_.Fail("attempts rise", where);
+  SetDeadline(book, step->query);
   for (const std::uint32_t number : after.open->cohort) {
     if (revoked_.contains(number)) context_.Fail("revoked stays out", fmt::format("{}: {} is invited", where, number));
   }
 }
+
+// ---- deadlines ----
+
+// An upload that is being added when the deadline comes is waited for.
+void Watch::SetDeadline(StudyBook& book, const Query& query) const {
+  const bool spooled = query.WireBytes() > kInlineBlob;
+  book.over_by =
+      context_.now() + book.plan.round_deadline + kTurns + (spooled ? context_.scenario.slow_job_most : Duration(0));
+}
+
+void Watch::OnCoordinatorStopped() { coordinator_down_ = context_.now(); }
+
+void Watch::OnCoordinatorStarted() {
+  if (!coordinator_down_) return;
+  for (auto& [id, book] : studies_) book.over_by += context_.now() - *coordinator_down_;
+  coordinator_down_.reset();
+}
+
+// An attempt is answered or failed when its deadline has passed, and the time that the coordinator was down; restarts
+// give it no more.
+void Watch::OnTime() {
+  if (coordinator_down_) return;
+  for (const auto& [id, book] : studies_) {
+    if (!book.record.open || context_.now() <= book.over_by) continue;
+    context_.Fail("deadline", fmt::format("study {}, attempt {} is open {} ms after it", NameOf(id),
+                                          book.record.open->attempt, (context_.now() - book.over_by).count() / 1000));
+  }
+}
+
+// ---- answers ----
 
 // The answer is the exact sum over the named survivors; there are enough of them, and all were invited.
 void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyRecord& after) {
@@ -156,7 +197,7 @@ void Watch::OnAnswer(StudyBook& book, const StudyRecord& before, const StudyReco
 std::optional<Bytes> Watch::SumOf(const Query& query, const std::vector<std::uint32_t>& survivors,
                                   const Digest& answer) {
   Bytes words;
-  if (SumWith(query, survivors, 0, Bytes(query.WireBytes()), answer, &words)) return words;
+  if (SumWith(query, survivors, 0, Bytes(query.AnswerBytes(0)), answer, &words)) return words;
   return {};
 }
 
@@ -168,13 +209,18 @@ bool Watch::SumWith(const Query& query, const std::vector<std::uint32_t>& surviv
     *out = std::move(words);
     return true;
   }
-  std::vector<Bytes> candidates = {TrueVector(survivors[next], query, context_.scenario.wild_values)};
-  for (const auto& forged : hospitals_[survivors[next]].forged) {
-    if (forged.size() == words.size()) candidates.push_back(forged);
+  const std::uint32_t number = survivors[next];
+  std::vector<Bytes> candidates = {TrueVector(number, query, context_.scenario.wild_values, Withholds(number, query))};
+  for (const auto& forged : hospitals_[number].forged) {
+    if (forged.size() == query.WireBytes()) candidates.push_back(forged);
   }
   for (const auto& candidate : candidates) {
     Bytes sum = words;
-    AddWords(query.ring, sum, candidate);
+    if (query.release == ReleaseTo::kHospital) {
+      sum.insert(sum.end(), candidate.begin(), candidate.end());
+    } else {
+      AddWords(query.ring, sum, candidate);
+    }
     if (SumWith(query, survivors, next + 1, std::move(sum), answer, out)) return true;
   }
   return false;
@@ -213,6 +259,8 @@ void Watch::OnCoordinatorRestored(const Disk::Backup& backup) {
       if (!record) return context_.Fail("stored records", record.error().what);
       book.record = std::move(*record);
       book.known = true;
+      const auto query = book.record.open ? ParseQuery(book.record.open->query) : Result<Query>(Query());
+      if (query) SetDeadline(book, *query);
     }
     auto reference = book.known ? RestoreAlgorithm(book.plan, book.record.algorithm) : MakeAlgorithm(book.plan);
     if (!reference) return context_.Fail("stored records", reference.error().what);

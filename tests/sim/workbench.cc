@@ -1,6 +1,7 @@
 // See workbench.h.
 #include "tests/sim/workbench.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/base/check.h"
@@ -47,9 +48,13 @@ RawContribution TrueContribution(std::uint32_t hospital, const Query& query, boo
   return raw;
 }
 
-Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild) {
+Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, bool withheld) {
   EncodeReport report;
-  auto words = Encode(query, TrueContribution(hospital, query, wild), &report);
+  RawContribution raw = TrueContribution(hospital, query, wild);
+  for (auto& block : raw.blocks) {
+    if (withheld) std::ranges::fill(block, 0.0);
+  }
+  auto words = Encode(query, raw, &report);
   CHECK(words.has_value());
   return std::move(*words);
 }

@@ -11,8 +11,8 @@ namespace consilium::sim {
 
 // Within every block's bound. `wild` draws from the whole of it; otherwise the values are such that training goes on.
 RawContribution TrueContribution(std::uint32_t hospital, const Query& query, bool wild);
-// The ring words of it, contributors coordinate included.
-Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild);
+// The ring words of it, contributors coordinate included; of a hospital that withholds them, zeros but for that one.
+Bytes TrueVector(std::uint32_t hospital, const Query& query, bool wild, bool withheld = false);
 
 class FakeWorkbench final : public node::Workbench {
  public:

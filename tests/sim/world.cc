@@ -18,8 +18,11 @@ constexpr std::string_view kFederation = "federation-a";
 
 }  // namespace
 
-IdentityKey World::Identity(std::string_view who) {
-  return IdentityKey::FromSeed(Fields("sim/identity").AddText(who).Hash());
+const IdentityKey& World::Identity(std::string_view who) {
+  static std::map<std::string, IdentityKey, std::less<>> made;
+  const auto known = made.find(who);
+  if (known != made.end()) return known->second;
+  return made.emplace(who, IdentityKey::FromSeed(Fields("sim/identity").AddText(who).Hash())).first->second;
 }
 
 TransportKey World::Transport(std::string_view who) {  // Never used as a key here: a peer's name is enough.
@@ -53,7 +56,7 @@ void World::MakeCoordinator() {
 Process::World World::CoordinatorWorld() {
   Process::World world;
   world.make = [this](Stored stored, Now now) -> Result<std::unique_ptr<Core>> {
-    return TRY(coordinator::Service::Create({.identity = Identity("coordinator"),
+    return TRY(coordinator::Service::Create({.identity = IdentityKey::FromSeed(Identity("coordinator").seed()),
                                              .server_key = Transport("coordinator"),
                                              .endpoint = "tcp://127.0.0.1:1",
                                              .build = "sim",
@@ -73,8 +76,14 @@ Process::World World::CoordinatorWorld() {
   world.admit = [this](std::set<PeerKey> keys) { network_.Admit(std::move(keys)); };
   world.disconnect = [this](const PeerKey& peer) { network_.DisconnectPeer(peer); };
   world.committed = [this](const std::vector<Write>& writes) { watch_.OnCoordinatorCommitted(writes); };
-  world.started = [this] { network_.CoordinatorStarted(); };
-  world.stopped = [this] { network_.CoordinatorStopped(); };
+  world.started = [this] {
+    network_.CoordinatorStarted();
+    watch_.OnCoordinatorStarted();
+  };
+  world.stopped = [this] {
+    network_.CoordinatorStopped();
+    watch_.OnCoordinatorStopped();
+  };
   return world;
 }
 
@@ -103,13 +112,14 @@ Process::World World::HospitalWorld(std::uint32_t number) {
   Process::World world;
   world.make = [this, number](Stored stored, Now now) -> Result<std::unique_ptr<Core>> {
     auto& hospital = At(number);
-    return TRY(node::Service::Create({.identity = Identity(hospital.name),
+    const auto& scenario = context_.scenario.hospitals[number - 1];
+    return TRY(node::Service::Create({.identity = IdentityKey::FromSeed(Identity(hospital.name).seed()),
                                       .transport = Transport(hospital.name),
                                       .server_key = Transport("coordinator"),
                                       .roster_fingerprint = roster0_.hash(),
                                       .name = hospital.name,
                                       .build = "sim",
-                                      .policy = {},
+                                      .policy = {.release_own_figures = scenario.releases_own},
                                       .stored = std::move(stored),
                                       .storage = &hospital.process->disk(),
                                       .blobs = &hospital.process->disk(),
@@ -209,6 +219,7 @@ Outcome World::Run() {
   PlanPutBack();
   while (!Over()) {
     if (!context_.scheduler.Step()) break;
+    watch_.OnTime();
     const bool late = context_.now() > context_.scenario.faults_until + kPatience;
     if (late || context_.scheduler.steps() > kMaxSteps) {
       context_.Fail("the study ends", fmt::format("{} s after the faults: {}",

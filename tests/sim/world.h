@@ -39,7 +39,7 @@ class World {
     std::set<StudyId> approved_all;  // By an officer who was shown the whole roster.
   };
   // keys
-  [[nodiscard]] static IdentityKey Identity(std::string_view who);
+  [[nodiscard]] static const IdentityKey& Identity(std::string_view who);  // Made once.
   [[nodiscard]] static TransportKey Transport(std::string_view who);
   [[nodiscard]] Member MemberOf(std::uint32_t number) const;
   [[nodiscard]] RosterSignature MembershipSignature(const Member& member) const;
@@ -84,6 +84,7 @@ class World {
   SignedRoster roster0_;
   std::unique_ptr<Process> coordinator_;
   std::vector<std::unique_ptr<Hospital>> hospitals_;
+  std::map<std::pair<const Process*, std::string>, std::pair<Bytes, Value>> answers_;  // To (whom, path), the last one.
   bool ended_ = false;
   Duration ended_at_{0};
 };

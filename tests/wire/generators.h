@@ -144,8 +144,15 @@ inline AlgorithmState AnyState() {
   return state;
 }
 inline RoundRecord AnyRound() {
-  return {Any<std::uint32_t>(), Any<std::uint32_t>(),         AnyBytes(500), AnySet(), AnyDigest(),
-          AnyDigest(),          AnyBlobs(kMaxInputs, AnyBlob)};
+  return {Any<std::uint32_t>(),
+          Any<std::uint32_t>(),
+          AnyBytes(500),
+          AnySet(),
+          AnyDigest(),
+          AnyDigest(),
+          AnyBlobs(kMaxInputs, AnyBlob),
+          AnyFixed<BootId>(),
+          Instant(Duration(Any<std::int32_t>()))};
 }
 inline StudyRecord AnyStudyRecord() {
   StudyRecord record{.plan = AnyBytes(3000),
@@ -180,7 +187,8 @@ inline ParticipantRecord AnyParticipant() {
           .model = AnyBlob(),
           .results = AnyBytes(1000),
           .last_query = AnyBytes(1000),
-          .reserved = Any<bool>()};
+          .reserved = Any<bool>(),
+          .own_figures = static_cast<ParticipantRecord::OwnFigures>(Below(3))};
 }
 inline LedgerRow AnyLedgerRow() {
   return {static_cast<LedgerRow::Kind>(Below(4)),

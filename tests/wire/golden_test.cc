@@ -33,7 +33,9 @@ Value Encoded() {
                          .cohort = {1, 2},
                          .roster = digest,
                          .last_release = digest,
-                         .inputs = {LargeBlob(kInlineBlob + 1)}};
+                         .inputs = {LargeBlob(kInlineBlob + 1)},
+                         .boot = Filled<BootId>(16),
+                         .opened = Instant(Duration(5))};
   const StudyRecord study{
       .plan = ToBytes(View("{}")),
       .phase = StudyPhase::kRunning,
@@ -62,7 +64,8 @@ Value Encoded() {
                                       .model = {},
                                       .results = ToBytes(View("{}")),
                                       .last_query = {},
-                                      .reserved = true};
+                                      .reserved = true,
+                                      .own_figures = ParticipantRecord::OwnFigures::kAllowed};
   const LedgerRow row{.kind = LedgerRow::Kind::kCommit,
                       .study = Filled<StudyId>(1),
                       .first_attempt = 4,
