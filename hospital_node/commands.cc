@@ -201,6 +201,15 @@ Result<DataSetSpec> SpecOf(const std::string& name, const std::string& source, S
   return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
 }
 
+Value RegistrationOf(const DataSetSpec& spec) {
+  return Value()
+      .Set("name", spec.name)
+      .Set("format", std::string(NameOf(spec.format)))
+      .Set("folder", spec.folder)
+      .Set("files", Value(Value::Array(spec.files.begin(), spec.files.end())))
+      .Set("schema", spec.schema);
+}
+
 // What a locked ledger means, and the two ways on.
 std::string LockText(const Value& why, const std::string& directory) {
   return fmt::format(
@@ -264,15 +273,7 @@ int DataCommand(const Terminal& terminal, const std::string& directory, const Da
     return SpecWith(options, TRY(RegisteredSchema(directory, options.name)), "the registered schema");
   }();
   if (!spec) return terminal.Fail(spec.error());
-  Value files{Value::Array{}};
-  for (const std::string& file : spec->files) files.Push(file);
-  const Value body = Value()
-                         .Set("name", spec->name)
-                         .Set("format", std::string(NameOf(spec->format)))
-                         .Set("folder", spec->folder)
-                         .Set("files", std::move(files))
-                         .Set("schema", spec->schema);
-  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", body);
+  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", RegistrationOf(*spec));
   return Run(terminal, answer, [&](const Value& report) {
     return ReportText(options.name, report) + (check_only ? "Nothing was registered and nothing left this machine."
                                                           : "Registered; the data stay where they are." + Kept(report));

@@ -20,6 +20,8 @@ struct DataOptions {  // One of csv, idx and npz is given.
 Result<DataSetSpec> SpecOf(const DataOptions& options);
 // `source`: a CSV file, a folder of them, or a file whose name ends in .npz.
 Result<DataSetSpec> SpecOf(const std::string& name, const std::string& source, Schema schema);
+// What registers it: the body of POST /v1/datasets.
+Value RegistrationOf(const DataSetSpec& spec);
 
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
 int StatusCommand(const Terminal& terminal, const std::string& directory);
