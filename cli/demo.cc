@@ -151,7 +151,7 @@ class Demo {
     std::vector<node::DataSetSpec> specs;
     specs.reserve(cohort.hospitals.size());
     for (const CohortHospital& hospital : cohort.hospitals)
-      specs.push_back(TRY(node::SpecOf(hospital.name, hospital.data, cohort.schema)));
+      specs.push_back(TRY(node::SpecOf({.name = hospital.name, .csv = hospital.data, .schema = cohort.schema})));
     figures->pooled = TRY(node::PooledResults(plan, specs, query, model));
     return {};
   }

@@ -128,7 +128,7 @@ void AddSimulate(CLI::App* app, Options* o, Commands* c) {
   c->simulate->add_option("PLAN", o->simulate.plan, "The plan's file")->required();
   c->simulate
       ->add_option("--data", o->simulate.data,
-                   "A folder with a file (of the schema's pattern) or a folder for each hospital")
+                   "A folder with a file (of the schema's pattern; CSV, or .npz) or a folder of CSV for each hospital")
       ->required();
   c->simulate->add_option("--out", o->simulate.directory, "Where results go (otherwise ./simulation/DATE-TIME)");
   c->simulate->add_option("--workers", o->simulate.workers, "Threads that compute (otherwise one for each core)")

@@ -35,7 +35,7 @@ class Simulate {
     const std::vector<SimulatedHospital> hospitals = TRY(Hospitals());
     terminal_.Say(fmt::format("{}\n{} hospitals, simulated in this process, which holds all their data\n",
                               Warning(plan_), hospitals.size()));
-    workbench_ = std::make_unique<node::FileWorkbench>(hospitals.size());
+    workbench_ = std::make_unique<node::FileWorkbench>("", hospitals.size());
     const unsigned cores = std::max(std::thread::hardware_concurrency(), 1U);
     federation_ = TRY(Simulation::Found(hospitals, workbench_.get(), options_.workers == 0 ? cores : options_.workers));
     if (plan_.minimum_hospitals > hospitals.size())

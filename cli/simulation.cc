@@ -9,6 +9,7 @@
 #include "common/http/client.h"
 #include "common/wire/codec.h"
 #include "coordinator/service.h"
+#include "hospital_node/commands.h"
 #include "hospital_node/service.h"
 
 namespace consilium::cli {
@@ -125,9 +126,7 @@ Status Simulation::Start(const std::vector<SimulatedHospital>& hospitals) {
   TRY(PostRoster(chain.current_signed()));
   for (std::size_t i = 0; i < hospitals.size(); ++i) TRY(StartHospital(i, std::move(identities[i]), chain));
   for (std::size_t i = 0; i < hospitals.size(); ++i) {
-    const node::DataSetSpec& data = hospitals[i].data;
-    auto added = hospital(i).Post("/v1/datasets",
-                                  Value().Set("name", data.name).Set("folder", data.folder).Set("schema", data.schema));
+    auto added = hospital(i).Post("/v1/datasets", node::RegistrationOf(hospitals[i].data));
     if (!added) return Fail(added.error().code, fmt::format("at {}: {}", hospitals[i].name, added.error().what));
   }
   return {};

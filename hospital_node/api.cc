@@ -10,7 +10,7 @@
 namespace consilium::node {
 namespace {
 
-constexpr std::size_t kMaxName = 64, kMaxOfficer = 200;
+constexpr std::size_t kMaxOfficer = 200;
 constexpr std::uint64_t kRowsAtOnce = 1000;
 
 // "a/b" -> "a", and leaves "b".
@@ -19,13 +19,6 @@ std::string_view TakeSegment(std::string_view* path) {
   const std::string_view head = path->substr(0, slash);
   *path = slash == std::string_view::npos ? std::string_view{} : path->substr(slash + 1);
   return head;
-}
-
-bool IsName(std::string_view name) {
-  const auto fine = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
-  };
-  return !name.empty() && name.size() <= kMaxName && name.front() != '.' && std::ranges::all_of(name, fine);
 }
 
 Result<std::string> Officer(const Value& body) {
@@ -51,32 +44,6 @@ std::string_view OwnFigures(const Participant& participant, const SitePolicy& po
 std::string_view TaskName(const Plan& plan) { return plan.task == Plan::Task::kDescribe ? "describe" : "train"; }
 
 }  // namespace
-
-Bytes EncodeDataSet(const DataSet& data_set) {
-  Value value;
-  value.Set("name", data_set.spec.name).Set("folder", data_set.spec.folder).Set("schema", data_set.spec.schema);
-  Value excluded{Value::Array{}};
-  for (const std::string& mark : data_set.spec.excluded) excluded.Push(mark);
-  value.Set("excluded", std::move(excluded));
-  value.Set("sha256", data_set.spec.sha256)
-      .Set("patients", data_set.patients)
-      .Set("rows", data_set.rows)
-      .Set("added_ms", data_set.added_ms);
-  return ToBytes(View(CanonicalJson(value)));
-}
-
-Result<DataSet> DecodeDataSet(ByteView bytes) {
-  const Value value = TRY(ParseJson(Text(bytes), {.bytes = std::size_t{512} << 20}));
-  DataSet out;
-  out.spec = {
-      value["name"].AsString(), value["folder"].AsString(), value["schema"].AsString(), value["sha256"].AsString(), {}};
-  for (const Value& mark : value["excluded"].AsArray()) out.spec.excluded.insert(mark.AsString());
-  out.patients = value["patients"].AsInteger();
-  out.rows = value["rows"].AsInteger();
-  out.added_ms = value["added_ms"].AsInteger();
-  if (out.spec.name.empty()) return Fail(Code::kCorrupt, "it has no name");
-  return out;
-}
 
 void NodeCore::OnRequest(const RequestReceived& request) {
   bool later = false;
@@ -122,7 +89,11 @@ Result<Reply> NodeCore::Answer(const RequestReceived& request, bool* later) {
       *later = true;
       return Reply{};
     }
-    if (post && rest == "datasets/remove") return JsonReply(request.id, TRY(RemoveDataSet(request)));
+    if (post && rest == "datasets/remove") {
+      TRY(RemoveDataSet(request));
+      *later = true;
+      return Reply{};
+    }
     if (get && rest == "results") return JsonReply(request.id, TRY(GetResults(request)));
     if (get && rest == "budget") return JsonReply(request.id, GetBudget());
     if (post && rest == "budget/unlock") return JsonReply(request.id, TRY(Unlock(request)));
@@ -270,117 +241,6 @@ Value NodeCore::GetPlan(const Participant& participant, bool whole) const {
     }
   }
   return out.Set("members", std::move(members));
-}
-
-// ---- data sets ----
-
-Status NodeCore::StartDataJob(const RequestReceived& request, bool add) {
-  DataSetSpec spec{request.body["name"].AsString(), request.body["folder"].AsString(),
-                   request.body["schema"].AsString()};
-  if (!IsName(spec.name)) {
-    return Fail(Code::kInvalid,
-                "a data set's name has 1 to 64 letters, digits, '-', '_' or '.'; give it the name that plans use");
-  }
-  if (!spec.folder.starts_with('/')) return Fail(Code::kInvalid, "the data set's folder must be an absolute path");
-  if (spec.schema.empty()) return Fail(Code::kInvalid, "the data set needs a schema: give its file with --schema FILE");
-  const auto known = data_sets_.find(spec.name);
-  if (known != data_sets_.end())
-    spec.excluded = known->second.spec.excluded;  // Who withdrew stays out of new files too.
-  if (add && known != data_sets_.end() &&
-      (known->second.spec.folder != spec.folder || known->second.spec.schema != spec.schema)) {
-    for (const auto& [id, participant] : studies_) {
-      if (participant.plan().dataset != spec.name || !participant.Approved() || participant.Ended()) continue;
-      return Fail(Code::kConflict,
-                  fmt::format("the running study \"{}\" was approved with other data under the name \"{}\"; reject it "
-                              "first (consilium-node plan reject) or use another name",
-                              participant.plan().name, spec.name));
-    }
-  }
-  StartJob(DataJob{request.id, spec, add},
-           [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
-  return {};
-}
-
-Result<DataSet*> NodeCore::FindDataSet(const std::string& name) {
-  const auto found = data_sets_.find(name);
-  if (found != data_sets_.end()) return &found->second;
-  return Fail(Code::kNotFound,
-              fmt::format("no data set \"{}\" is registered here; see: consilium-node data list", name));
-}
-
-// Withdrawn patients: from the next attempt on their rows are not read. What they contributed to stays as it is.
-Status NodeCore::StartExclusion(const RequestReceived& request) {
-  const DataSet* known = TRY(FindDataSet(request.body["name"].AsString()));
-  DataSetSpec spec = known->spec;
-  if (TRY(ParseSchema(spec.schema, "the schema of data set " + spec.name)).patient_id == "row") {
-    return Fail(Code::kInvalid,
-                fmt::format("data set \"{}\" has no column of patient ids (patient id = \"row\"); take the "
-                            "rows out of the file and register it again",
-                            spec.name));
-  }
-  for (const Value& mark : request.body["marks"].AsArray()) {
-    const auto digest = Digest::FromHexText(mark.AsString());
-    if (!digest) return Fail(Code::kInvalid, "marks are hashes of patient ids, in hex");
-    spec.excluded.insert(digest->Hex());  // As PatientMark writes it.
-  }
-  if (spec.excluded.size() == known->spec.excluded.size())
-    return Fail(Code::kInvalid, "no patient is named that was not excluded before");
-  StartJob(DataJob{request.id, spec, true},
-           [spec, workbench = options_.workbench] { return std::any(workbench->Check(spec)); });
-  return {};
-}
-
-Result<Value> NodeCore::RemoveDataSet(const RequestReceived& request) {
-  const std::string name = request.body["name"].AsString();
-  TRY(FindDataSet(name));
-  for (const auto& [id, participant] : studies_) {
-    if (participant.plan().dataset != name || !participant.Approved() || participant.Ended()) continue;
-    return Fail(Code::kConflict,
-                fmt::format("the running study \"{}\" uses it; reject that first: consilium-node plan reject",
-                            participant.plan().name));
-  }
-  result_.transaction.emplace_back(EraseState{"dataset", name});
-  data_sets_.erase(name);
-  Audit("data_removed", Value().Set("name", name));
-  Log(LogLevel::kInfo, "data_removed", {{"name", name}});
-  return Value().Set("name", name).Set("removed", true);
-}
-
-void NodeCore::OnDataChecked(const DataJob& job, const std::any& result) {
-  const auto& report = std::any_cast<const Result<Value>&>(result);
-  if (!report) {
-    result_.replies.push_back(ErrorReply(job.request, report.error()));
-    return;
-  }
-  if (job.add) {
-    DataSet data_set{job.spec, (*report)["patients"].AsInteger(), (*report)["rows"].AsInteger(), now_.wall_ms};
-    data_set.spec.sha256 = (*report)["sha256"].AsString();
-    const auto before = data_sets_.find(job.spec.name);
-    std::set<std::string>& marks = data_set.spec.excluded;
-    const std::size_t excluded = before == data_sets_.end() ? 0 : before->second.spec.excluded.size();
-    // Who withdrew while this job ran stays out too.
-    if (before != data_sets_.end())
-      marks.insert(before->second.spec.excluded.begin(), before->second.spec.excluded.end());
-    if (marks.size() != excluded) {
-      Audit("data_excluded", Value().Set("name", job.spec.name).Set("patients", std::uint64_t{marks.size()}));
-    }
-    result_.transaction.emplace_back(PutState{"dataset", job.spec.name, EncodeDataSet(data_set)});
-    data_sets_.insert_or_assign(job.spec.name, std::move(data_set));
-    Log(LogLevel::kInfo, "data_added", {{"name", job.spec.name}});
-    for (auto& [id, participant] : studies_) TryConclude(participant);
-  }
-  result_.replies.push_back(JsonReply(job.request, *report));
-}
-
-Value NodeCore::GetDataSets() const {
-  Value list{Value::Array{}};
-  for (const auto& [name, data_set] : data_sets_) {
-    Value row;
-    row.Set("name", name).Set("folder", data_set.spec.folder).Set("patients", data_set.patients);
-    row.Set("excluded", std::uint64_t{data_set.spec.excluded.size()});
-    list.Push(row.Set("rows", data_set.rows).Set("added_ms", data_set.added_ms));
-  }
-  return Value().Set("datasets", std::move(list));
 }
 
 // ---- views ----

@@ -15,6 +15,7 @@
 #include "hospital_node/daemon.h"
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/infer.h"
+#include "hospital_node/data/spec.h"
 #include "hospital_node/data/table.h"
 #include "hospital_node/doctor.h"
 
@@ -49,15 +50,37 @@ int Run(const Terminal& terminal, const Result<Value>& answer, const Show& show)
 }
 
 std::string ReportText(const std::string& name, const Value& report) {
-  std::vector<std::vector<std::string>> table = {{"column", "missing"}};
-  for (const Value& column : report["columns"].AsArray())
-    table.push_back({Text(column["name"]), Number(column["missing"])});
+  std::vector<std::vector<std::string>> table = {
+      {"column", "type", "missing", "smallest", "largest", "mean", "counts"}};
+  for (const Value& column : report["columns"].AsArray()) {
+    std::string type = Text(column["type"]), counts;
+    for (const Value& axis : column["shape"].AsArray()) type += (type == "tensor" ? " " : " x ") + Number(axis);
+    for (const char* kind : {"level", "class"}) {
+      for (const Value& one : column[kind == std::string_view("level") ? "levels" : "classes"].AsArray())
+        counts += fmt::format("{}{}: {}", counts.empty() ? "" : ", ", Text(one[kind]), Number(one["count"]));
+    }
+    if (column.Has("positive"))
+      counts = fmt::format("positive: {}, negative: {}", Number(column["positive"]), Number(column["negative"]));
+    const std::string mean = column["mean"].IsNumber() ? fmt::format("{:.6g}", column["mean"].AsDouble()) : "-";
+    table.push_back({Text(column["name"]), type, Number(column["missing"]), Number(column["minimum"]),
+                     Number(column["maximum"]), mean, counts});
+  }
   std::string out = fmt::format(
       "{}: {} rows, {} patients, {} file(s)\n", name, Number(report["rows"]), Number(report["patients"]),
       report["files"].IsArray() ? std::to_string(report["files"].AsArray().size()) : Number(report["files"]));
   out += FormatTable(table);
   for (const Value& warning : report["warnings"].AsArray()) out += "warning: " + Text(warning) + "\n";
   return out;
+}
+
+// A large table's copy is told, not hidden.
+std::string Kept(const Value& report) {
+  const double bytes = report["kept_bytes"].AsDouble();
+  if (bytes == 0) return "";
+  return fmt::format(
+      " They are larger than memory should hold: the node keeps their rows ({:.0f} MB) in its own folder\n"
+      "\"spool\", until the data set is removed.",
+      bytes / 1e6);
 }
 
 // What the plans of listed studies do not protect, a line a study.
@@ -112,6 +135,24 @@ std::string UserName() {
   return entry == nullptr ? "officer" : entry->pw_name;
 }
 
+Result<fs::path> Existing(const std::string& path, const char* what) {
+  std::error_code error;
+  fs::path out = fs::canonical(path, error);
+  if (!error) return out;
+  return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give {}", path, error.message(), what));
+}
+
+// The schema under which a data set is registered: what is read again need not be described again.
+Result<std::string> RegisteredSchema(const std::string& directory, const std::string& name) {
+  const Value answer = TRY(Ask(directory, "GET", "/v1/datasets"));
+  for (const Value& set : answer["datasets"].AsArray()) {
+    if (set["name"].AsString() == name) return set["schema"].AsString();
+  }
+  return Fail(Code::kInvalid, fmt::format("\"{}\" is a new data set and needs --schema FILE; for a draft of one: "
+                                          "consilium-node data infer FILE... > FILE",
+                                          name));
+}
+
 std::string MetricsLine(const Value& metrics) {
   std::string out;
   for (const auto& [name, value] : metrics.AsObject()) {
@@ -122,29 +163,51 @@ std::string MetricsLine(const Value& metrics) {
   return out;
 }
 
-}  // namespace
-
-Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file) {
-  const Bytes text = TRY(ReadFile(schema_file, kMaxSchema));
-  const Schema schema = TRY(ParseSchema(consilium::Text(text), schema_file));
-  DataSetSpec spec = TRY(SpecOf(name, csv, schema));
-  std::error_code ignored;
-  if (fs::is_directory(csv, ignored)) spec.schema = consilium::Text(text);  // As it was written, with its comments.
+Result<DataSetSpec> SpecWith(const DataOptions& options, const std::string& text, const std::string& name) {
+  Schema schema = TRY(ParseSchema(text, name));
+  if (!options.csv.empty()) {
+    DataSetSpec spec = TRY(SpecOf(options.name, options.csv, std::move(schema)));
+    std::error_code ignored;
+    if (fs::is_directory(options.csv, ignored)) spec.schema = text;  // As it was written, with its comments.
+    return spec;
+  }
+  DataSetSpec spec{options.name, "", text};
+  spec.format = options.npz.empty() ? Format::kIdx : Format::kNpz;
+  std::vector<std::string> files = options.idx;
+  if (!options.npz.empty()) files = {options.npz};
+  for (const std::string& file : files) spec.files.push_back(TRY(Existing(file, "a file")).string());
   return spec;
 }
 
-Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, Schema schema) {
-  std::error_code error;
-  const fs::path path = fs::canonical(csv, error);
-  if (error) {
-    return Fail(Code::kNotFound, fmt::format("{} is not there ({}); give a CSV file or a folder of them with --csv",
-                                             csv, error.message()));
+}  // namespace
+
+Result<DataSetSpec> SpecOf(const DataOptions& options) {
+  const Bytes text = TRY(ReadFile(options.schema, kMaxSchema));
+  return SpecWith(options, std::string(consilium::Text(text)), options.schema);
+}
+
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& source, Schema schema) {
+  const fs::path path = TRY(Existing(source, "a CSV file or a folder of them with --csv"));
+  if (path.extension() == ".npz") {
+    DataSetSpec spec{name, "", SchemaToml(schema)};
+    spec.format = Format::kNpz;
+    spec.files = {path.string()};
+    return spec;
   }
   if (fs::is_directory(path)) return DataSetSpec{name, path.string(), SchemaToml(schema)};
   schema.pattern.clear();
   for (char c : path.filename().string())
     schema.pattern += std::string(std::strchr("*?[\\", c) == nullptr ? "" : "\\") + c;
   return DataSetSpec{name, path.parent_path().string(), SchemaToml(schema)};
+}
+
+Value RegistrationOf(const DataSetSpec& spec) {
+  return Value()
+      .Set("name", spec.name)
+      .Set("format", std::string(NameOf(spec.format)))
+      .Set("folder", spec.folder)
+      .Set("files", Value(Value::Array(spec.files.begin(), spec.files.end())))
+      .Set("schema", spec.schema);
 }
 
 // What a locked ledger means, and the two ways on.
@@ -205,18 +268,20 @@ int StatusCommand(const Terminal& terminal, const std::string& directory) {
 }
 
 int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only) {
-  const auto spec = SpecOf(options.name, options.csv, options.schema);
+  const auto spec = [&]() -> Result<DataSetSpec> {
+    if (!options.schema.empty()) return SpecOf(options);
+    return SpecWith(options, TRY(RegisteredSchema(directory, options.name)), "the registered schema");
+  }();
   if (!spec) return terminal.Fail(spec.error());
-  const Value body = Value().Set("name", spec->name).Set("folder", spec->folder).Set("schema", spec->schema);
-  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", body);
+  const auto answer = Ask(directory, "POST", check_only ? "/v1/datasets/check" : "/v1/datasets", RegistrationOf(*spec));
   return Run(terminal, answer, [&](const Value& report) {
     return ReportText(options.name, report) + (check_only ? "Nothing was registered and nothing left this machine."
-                                                          : "Registered; the data stay where they are.");
+                                                          : "Registered; the data stay where they are." + Kept(report));
   });
 }
 
-int DataInferCommand(const Terminal& terminal, const std::string& csv) {
-  const auto schema = InferSchema(csv);
+int DataInferCommand(const Terminal& terminal, const std::vector<std::string>& files) {
+  const auto schema = InferSchema(files);
   if (!schema) return terminal.Fail(schema.error());
   terminal.Document(Value().Set("schema", *schema));
   terminal.Say(*schema);
@@ -259,10 +324,12 @@ int DataListCommand(const Terminal& terminal, const std::string& directory) {
     if (answer["datasets"].AsArray().empty()) {
       return fmt::format("no data sets; type: consilium-node data add {} NAME --csv PATH --schema FILE", directory);
     }
-    std::vector<std::vector<std::string>> table = {{"name", "patients", "rows", "added", "folder"}};
+    std::vector<std::vector<std::string>> table = {{"name", "patients", "rows", "added", "format", "where"}};
     for (const Value& set : answer["datasets"].AsArray()) {
+      std::string where = Text(set["folder"]);
+      for (const Value& file : set["files"].AsArray()) where += (where.empty() ? "" : " ") + Text(file);
       table.push_back({Text(set["name"]), Number(set["patients"]), Number(set["rows"]), Date(set["added_ms"]),
-                       Text(set["folder"])});
+                       Text(set["format"]), where});
     }
     return FormatTable(table);
   });

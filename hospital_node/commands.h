@@ -8,18 +8,25 @@
 
 namespace consilium::node {
 
-struct DataOptions {
-  std::string name, csv, schema;  // `csv`: a file, or a folder whose files match the schema's pattern.
+struct DataOptions {  // One of csv, idx and npz is given.
+  std::string name = {};
+  std::string csv = {};                 // A file, or a folder whose files match the schema's pattern.
+  std::vector<std::string> idx = {};    // Images and labels of each part in turn.
+  std::string npz = {}, schema = {};    // Files. No schema: the one that is registered.
+  std::vector<std::string> files = {};  // Of `data infer`.
 };
 
-// What a data set is registered as: a single file becomes its folder with the file's name as the schema's pattern.
-Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, const std::string& schema_file);
-Result<DataSetSpec> SpecOf(const std::string& name, const std::string& csv, Schema schema);
+// What a data set is registered as: a single CSV file becomes its folder with the file's name as the schema's pattern.
+Result<DataSetSpec> SpecOf(const DataOptions& options);
+// `source`: a CSV file, a folder of them, or a file whose name ends in .npz.
+Result<DataSetSpec> SpecOf(const std::string& name, const std::string& source, Schema schema);
+// What registers it: the body of POST /v1/datasets.
+Value RegistrationOf(const DataSetSpec& spec);
 
 int JoinCommand(const Terminal& terminal, const std::string& directory, const std::string& token_file);
 int StatusCommand(const Terminal& terminal, const std::string& directory);
 int DataCommand(const Terminal& terminal, const std::string& directory, const DataOptions& options, bool check_only);
-int DataInferCommand(const Terminal& terminal, const std::string& csv);
+int DataInferCommand(const Terminal& terminal, const std::vector<std::string>& files);
 // `ids`: a file with a patient's id a line; "": standard input.
 int DataExcludeCommand(const Terminal& terminal, const std::string& directory, const std::string& name,
                        const std::string& ids);

@@ -56,7 +56,11 @@ class NodeCore final : public Service {
     DataSetSpec spec;
     bool add;
   };
-  using Job = std::variant<ComputeJob, PreflightJob, ResultsJob, DataJob>;
+  struct RemovalJob {
+    std::uint64_t request;
+    std::string name;
+  };
+  using Job = std::variant<ComputeJob, PreflightJob, ResultsJob, DataJob, RemovalJob>;
 
   explicit NodeCore(ServiceOptions options) : options_(std::move(options)) {}
 
@@ -128,7 +132,8 @@ class NodeCore final : public Service {
   Result<Value> Reject(const RequestReceived& request, Participant& participant);
   Status StartDataJob(const RequestReceived& request, bool add);
   Status StartExclusion(const RequestReceived& request);
-  Result<Value> RemoveDataSet(const RequestReceived& request);
+  Status RemoveDataSet(const RequestReceived& request);
+  [[nodiscard]] std::vector<DataSetSpec> Registered() const;
   Result<DataSet*> FindDataSet(const std::string& name);
   void OnDataChecked(const DataJob& job, const std::any& result);
   Result<Participant*> FindPlan(std::string_view name_or_id);

@@ -90,7 +90,7 @@ Result<Keys> OpenService(const fs::path& directory, const Config& config, bool n
   std::optional<Keys> other = TRY(LoadNextKeys(directory, false));
   if (next && other) std::swap(keys, *other);
   running->blobs = TRY(FileBlobs::Open(directory / "blobs"));
-  running->workbench = std::make_unique<FileWorkbench>();
+  running->workbench = TRY(MakeWorkbench(directory / "spool"));
   ServiceOptions options{.identity = IdentityKey::FromSeed(keys.identity.seed()),
                          .transport = keys.transport.public_key(),
                          .other_transport = {},

@@ -31,8 +31,16 @@ CLI::App* Add(CLI::App* parent, Options* options, const std::string& name, const
 
 void AddData(CLI::App* app, DataOptions* data) {
   app->add_option("NAME", data->name, "The data set's name, as plans call it")->required();
-  app->add_option("--csv", data->csv, "A CSV file, or a folder whose files match the schema's pattern")->required();
-  app->add_option("--schema", data->schema, "The schema that the data must fit")->required();
+  CLI::Option_group* source = app->add_option_group("source", "Where the data lie");
+  source->require_option(1);
+  source->add_option("--csv", data->csv, "A CSV file, or a folder whose files match the schema's pattern");
+  source
+      ->add_option("--idx", data->idx,
+                   "idx files (.gz too): images and their labels, of each of the schema's parts in turn")
+      ->type_name("IMAGES LABELS");
+  source->add_option("--npz", data->npz, "An npz file, as numpy.savez writes it");
+  app->add_option("--schema", data->schema,
+                  "The schema that the data must fit; may be left out for a data set that is registered already");
 }
 
 int Main(int argc, char** argv) {
@@ -69,14 +77,19 @@ int Main(int argc, char** argv) {
       Add(&app, &o, "doctor", "What keeps this node from working, and the mend", "consilium-node doctor DIR");
 
   CLI::App* data = app.add_subcommand("data", "The hospital's data sets")->require_subcommand(1);
-  CLI::App* check = Add(data, &o, "check", "Read and check a table; nothing is registered",
-                        "consilium-node data check DIR cohort --csv patients.csv --schema cohort.toml");
-  CLI::App* add = Add(data, &o, "add", "Check a table and register it",
-                      "consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml");
+  CLI::App* check = Add(
+      data, &o, "check", "Read and check a table; nothing is registered",
+      "consilium-node data check DIR cohort --csv patients.csv --schema cohort.toml\n"
+      "  consilium-node data check DIR digits --idx images-idx3-ubyte.gz labels-idx1-ubyte.gz --schema digits.toml");
+  CLI::App* add = Add(data, &o, "add", "Check a table or images and register them",
+                      "consilium-node data add DIR cohort --csv patients.csv --schema cohort.toml\n"
+                      "  consilium-node data add DIR xrays --npz xrays.npz --schema xrays.toml");
   AddData(check, &o.data);
   AddData(add, &o.data);
-  CLI::App* infer = data->add_subcommand("infer", "A draft of a schema from a CSV file, to correct by hand");
-  infer->add_option("FILE", o.data.csv, "The CSV file, with a header line")->required();
+  CLI::App* infer = data->add_subcommand("infer", "A draft of a schema from the data, to correct by hand");
+  infer
+      ->add_option("FILE", o.data.files, "A CSV file with a header line, an npz file, or two idx files: images, labels")
+      ->required();
   infer->add_flag("--json", o.json, "One JSON document on stdout");
   infer->footer("Example:\n  consilium-node data infer patients.csv > cohort.toml");
   CLI::App* exclude = Add(data, &o, "exclude", "Leave out patients who withdrew, from the next attempt on",
@@ -142,7 +155,7 @@ int Main(int argc, char** argv) {
   }
   if (results->parsed()) return ResultsCommand(terminal, o.directory, o.study);
   if (check->parsed() || add->parsed()) return DataCommand(terminal, o.directory, o.data, check->parsed());
-  if (infer->parsed()) return DataInferCommand(terminal, o.data.csv);
+  if (infer->parsed()) return DataInferCommand(terminal, o.data.files);
   if (exclude->parsed()) return DataExcludeCommand(terminal, o.directory, o.data.name, o.ids);
   if (remove->parsed()) return DataRemoveCommand(terminal, o.directory, o.data.name);
   if (data_list->parsed()) return DataListCommand(terminal, o.directory);

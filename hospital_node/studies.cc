@@ -267,6 +267,10 @@ void NodeCore::OnJob(const JobFinished& finished) {
   if (const auto* compute = std::get_if<ComputeJob>(&job)) return OnComputed(*compute, finished.result);
   if (const auto* preflight = std::get_if<PreflightJob>(&job)) return OnPreflight(*preflight, finished.result);
   if (const auto* results = std::get_if<ResultsJob>(&job)) return OnResults(*results, finished.result);
+  if (const auto* removal = std::get_if<RemovalJob>(&job)) {
+    result_.replies.push_back(JsonReply(removal->request, Value().Set("name", removal->name).Set("removed", true)));
+    return;
+  }
   OnDataChecked(std::get<DataJob>(job), finished.result);
 }
 

@@ -10,12 +10,16 @@
 #include <numeric>
 
 #include "common/algorithms/derive.h"
+#include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/crypto/hash.h"
-#include "common/model/fit.h"
 #include "common/model/metrics.h"
+#include "hospital_node/data/profile.h"
+#include "hospital_node/data/source.h"
+#include "hospital_node/data/table_file.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/design.h"
+#include "hospital_node/training/table_rows.h"
 
 namespace consilium::node {
 
@@ -37,12 +41,15 @@ namespace {
 
 constexpr std::size_t kListedProblems = 10;
 constexpr std::size_t kFewPatients = 10;
+constexpr const char* kTableFile = ".table";
 
-// No exception leaves the workbench: what is left of them is memory running out.
+// No exception leaves the workbench: what is left of them is a disk that fails, and memory running out.
 template <class Work>
 auto Guarded(Work work) -> decltype(work()) {
   try {
     return work();
+  } catch (const StoreUnreadable& e) {
+    return Fail(Code::kIo, e.what());
   } catch (const std::exception& e) {
     return Fail(Code::kIo, fmt::format("the data set could not be worked on ({}); is there enough memory?", e.what()));
   }
@@ -93,66 +100,50 @@ Status FitsPlan(const Plan& plan, const Schema& local, const std::string& name) 
   return {};
 }
 
-Value ColumnReport(const Series& series) {
-  Value out;
-  out.Set("name", series.column.name).Set("missing", series.Missing());
-  if (series.column.type == Column::Type::kCategory) {
-    Value levels{Value::Array{}};
-    for (std::size_t i = 0; i < series.column.levels.size(); ++i) {
-      levels.Push(Value()
-                      .Set("level", series.column.levels[i])
-                      .Set("count", std::count(series.levels.begin(), series.levels.end(), static_cast<int>(i))));
-    }
-    return out.Set("type", "category").Set("levels", std::move(levels));
-  }
-  if (series.column.type == Column::Type::kLabel) {
-    return out.Set("type", "label")
-        .Set("positive", std::count(series.numbers.begin(), series.numbers.end(), 1.0))
-        .Set("negative", std::count(series.numbers.begin(), series.numbers.end(), 0.0));
-  }
-  CompensatedSum sum;
-  double least = INFINITY, most = -INFINITY, count = 0;
-  for (const double v : series.numbers) {
-    if (std::isnan(v)) continue;
-    sum.Add(v);
-    least = std::min(least, v);
-    most = std::max(most, v);
-    ++count;
-  }
-  out.Set("type", "number").Set("unit", series.column.unit);
-  if (count > 0)
-    out.Set("mean", Number(sum.value() / count)).Set("minimum", Number(least)).Set("maximum", Number(most));
+Value Counts(const std::vector<std::string>& names, const std::vector<std::uint64_t>& counts, const char* what) {
+  Value out{Value::Array{}};
+  for (std::size_t i = 0; i < names.size(); ++i) out.Push(Value().Set(what, names[i]).Set("count", counts[i]));
   return out;
 }
 
-// "positive" or "negative" when a label has no other value; "" otherwise.
-std::string OnlyClass(const Series& series) {
-  if (series.column.type != Column::Type::kLabel) return "";
-  const auto positives = std::count(series.numbers.begin(), series.numbers.end(), 1.0);
-  const auto negatives = std::count(series.numbers.begin(), series.numbers.end(), 0.0);
-  if (positives + negatives == 0 || (positives > 0 && negatives > 0)) return "";
-  return positives > 0 ? "positive" : "negative";
+Value ColumnReport(const Series& series, const Profile& profile) {
+  const Column& column = series.column;
+  Value out;
+  out.Set("name", column.name).Set("missing", profile.missing);
+  if (column.type == Column::Type::kCategory)
+    return out.Set("type", "category").Set("levels", Counts(column.levels, profile.counts, "level"));
+  if (!column.classes.empty())
+    return out.Set("type", "label").Set("classes", Counts(column.classes, profile.counts, "class"));
+  if (series.IsLabel())
+    return out.Set("type", "label").Set("positive", profile.counts[1]).Set("negative", profile.counts[0]);
+  const bool tensor = column.type == Column::Type::kTensor;
+  out.Set("type", tensor ? "tensor" : "number").Set("unit", column.unit);
+  if (tensor) out.Set("shape", Value(Value::Array(column.shape.begin(), column.shape.end())));
+  if (profile.count > 0)
+    out.Set("mean", Number(profile.mean)).Set("minimum", Number(profile.least)).Set("maximum", Number(profile.most));
+  return out;
 }
 
-Value Warnings(const Table& table) {
+Value Warnings(const Table& table, const std::vector<Profile>& profiles) {
   Value out{Value::Array{}};
   if (table.patients() < kFewPatients)
     out.Push(fmt::format("only {} patients: most plans ask for at least {}", table.patients(), kFewPatients));
   for (const std::string& name : table.ignored_columns)
     out.Push(fmt::format("column \"{}\" is in the files, but not in the schema: it is ignored", name));
-  for (const Series& series : table.series) {
-    const std::uint64_t missing = series.Missing();
+  for (std::size_t i = 0; table.rows() > 0 && i < profiles.size(); ++i) {
+    const Series& series = table.series[i];
+    const std::uint64_t missing = profiles[i].missing;
     if (missing == table.rows()) {
       out.Push(fmt::format("column \"{}\" is missing in every row", series.column.name));
       continue;
     }
-    if (const std::string only = OnlyClass(series); !only.empty()) {
+    if (const std::string only = series.IsLabel() ? OnlyClass(series) : ""; !only.empty()) {
       out.Push(fmt::format(
           "all \"{}\" are {}: this hospital can train with others, but its own AUROC is not defined; if both "
           "should occur, compare [columns.{}] in the schema with the files",
           series.column.name, only, series.column.name));
     }
-    if (series.column.type == Column::Type::kLabel && missing > 0) {
+    if (series.IsLabel() && missing > 0) {
       out.Push(
           fmt::format("{} rows have no \"{}\": training and evaluation leave them out", missing, series.column.name));
     } else if (missing * 2 > table.rows()) {
@@ -162,11 +153,14 @@ Value Warnings(const Table& table) {
   return out;
 }
 
-// Model and matrices of one hospital.
+// One hospital's rows, ready to be read; the table is the caller's, or `own`.
 struct Site {
+  std::shared_ptr<const Table> own;
+  const Table& table;
   Rows rows;
-  std::size_t patients = 0;
-  Design train, test;
+  Preprocessing preprocessing;
+  [[nodiscard]] TableRows Train(const Plan& plan) const { return {plan, table, rows.train, preprocessing}; }
+  [[nodiscard]] TableRows Test(const Plan& plan) const { return {plan, table, rows.test, preprocessing}; }
 };
 
 Value MetricsValue(const Vector& scores, const Vector& labels) {
@@ -203,21 +197,21 @@ Value ClassMetrics(const ClassCounts& counts, Eigen::Index rows) {
       .Set("log_loss", share(counts.log_loss, all));
 }
 
-Value MetricsOf(const Plan& plan, const Design& test, const std::vector<double>& model) {
-  const Matrix outputs = Predict(RoundRecipe(plan, 0, {}), test.x, model);
-  if (LabelOf(plan) == LabelKind::kClasses) return ClassMetrics(CountClasses(outputs, test.y), test.y.size());
+Value MetricsOf(const Plan& plan, const std::vector<TableRows>& test, const std::vector<double>& model) {
+  const auto [outputs, labels, times] = PredictRows(RoundRecipe(plan, 0, {}), test, model);
+  if (LabelOf(plan) == LabelKind::kClasses) return ClassMetrics(CountClasses(outputs, labels), labels.size());
   const Vector predicted = outputs.col(0);
-  if (LabelOf(plan) == LabelKind::kBinary) return MetricsValue(predicted, test.y);
+  if (LabelOf(plan) == LabelKind::kBinary) return MetricsValue(predicted, labels);
   if (LabelOf(plan) == LabelKind::kSurvival) {
-    const PairCounts counts = CountPairs(predicted, test.y, test.times);
+    const PairCounts counts = CountPairs(predicted, labels, times);
     const double right = static_cast<double>(counts.concordant) + static_cast<double>(counts.tied) / 2;
     return Value()
-        .Set("rows", test.y.size())
+        .Set("rows", labels.size())
         .Set("events", counts.events)
         .Set("c_index", counts.pairs > 0 ? Number(right / static_cast<double>(counts.pairs)) : Value());
   }
   const Column& label = *plan.schema.Find(plan.label);
-  const NumberMetrics m = EvaluateNumbers(predicted, test.y, label.minimum, label.maximum);
+  const NumberMetrics m = EvaluateNumbers(predicted, labels, label.minimum, label.maximum);
   return Value()
       .Set("rows", m.rows)
       .Set("rmse", m.rows > 0 ? Number(m.rmse) : Value())
@@ -225,24 +219,19 @@ Value MetricsOf(const Plan& plan, const Design& test, const std::vector<double>&
       .Set("r2", m.r2_defined ? Number(m.r2) : Value());
 }
 
-Site MakeSite(const Plan& plan, const Table& table, const Rows& rows, const Preprocessing& preprocessing) {
-  return {rows, table.patients(), BuildDesign(plan, table, rows.train, preprocessing),
-          BuildDesign(plan, table, rows.test, preprocessing)};
-}
-
 // As much optimisation as the whole study, in one place. nullopt when it diverges.
-std::optional<std::vector<double>> TrainAlone(const Plan& plan, const Design& train) {
+std::optional<std::vector<double>> TrainAlone(const Plan& plan, const std::vector<TableRows>& train) {
   Recipe recipe = RoundRecipe(plan, 0, {});
   recipe.optimizer.learning_rate = plan.learning.optimizer.learning_rate;  // A schedule is the rounds' own.
   recipe.training.epochs *= plan.rounds;
   recipe.training.steps *= plan.rounds;
   const std::vector<double> start = InitialParameters(recipe.model, plan.seed);
-  auto trained = Fit(recipe, train.x, train.Targets(), start);
+  auto trained = FitRows(recipe, train, start);
   if (!trained) return std::nullopt;
   return std::move(*trained);
 }
 
-Value MetricsOf(const Plan& plan, const Design& test, const std::optional<std::vector<double>>& model) {
+Value MetricsOf(const Plan& plan, const std::vector<TableRows>& test, const std::optional<std::vector<double>>& model) {
   return model ? MetricsOf(plan, test, *model) : Value();
 }
 
@@ -284,22 +273,13 @@ Value SiteCounts(const Table& table, const Rows& rows) {
       .Set("unlabelled_rows", rows.unlabelled);
 }
 
-void Extend(const Design& more, Design* all) {
-  const Eigen::Index rows = all->x.rows();
-  all->x.conservativeResize(rows + more.x.rows(), more.x.cols());
-  all->x.bottomRows(more.x.rows()) = more.x;
-  all->y.conservativeResize(rows + more.y.size());
-  all->y.tail(more.y.size()) = more.y;
-  all->times.conservativeResize(all->times.size() + more.times.size());
-  all->times.tail(more.times.size()) = more.times;
-}
-
 Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preprocessing& preprocessing) {
   const Schema schema = TRY(SchemaOf(spec));
   TRY(FitsPlan(plan, schema, spec.name));
-  const Table table = TRY(ReadTable(spec.folder, schema, {.excluded = &spec.excluded}));
-  const Rows rows = TRY(SplitRows(plan, table));
-  return MakeSite(plan, table, rows, ForSite(plan, table, rows, preprocessing));
+  auto table = std::make_shared<const Table>(TRY(ReadSource(spec, schema, {.excluded = &spec.excluded})));
+  Rows rows = TRY(SplitRows(plan, *table));
+  Preprocessing own = ForSite(plan, *table, rows, preprocessing);
+  return Site{table, *table, std::move(rows), std::move(own)};
 }
 
 }  // namespace
@@ -307,10 +287,10 @@ Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preproces
 Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const {
   auto fresh = std::make_shared<LoadedData>();
   fresh->schema = TRY(SchemaOf(spec));
-  const std::vector<std::string> files = TRY(SourceFiles(spec.folder, fresh->schema));
+  const std::vector<std::string> files = TRY(FilesOf(spec, fresh->schema));
   fresh->marks = TRY(MarksOf(files));
-  const std::string key =
-      spec.folder + '\0' + spec.schema + '\0' + spec.sha256 + '\0' + fmt::format("{}", fmt::join(spec.excluded, " "));
+  const std::string key = SourceWords(spec) + '\0' + spec.schema + '\0' + spec.sha256 + '\0' +
+                          fmt::format("{}", fmt::join(spec.excluded, " "));
   {
     const std::lock_guard lock(mutex_);
     const auto found = cache_.find(key);
@@ -321,14 +301,33 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
     return Fail(
         Code::kRefused,
         fmt::format("the files of data set \"{0}\" are not those that were registered; look at them, then type: "
-                    "consilium-node data add DIR {0} --csv {1} --schema FILE",
-                    spec.name, spec.folder));
+                    "consilium-node data add DIR {0} {1} --schema FILE",
+                    spec.name, SourceWords(spec)));
   }
-  fresh->table = TRY(ReadTable(spec.folder, fresh->schema, {.excluded = &spec.excluded}));
+  const ReadOptions options{.excluded = &spec.excluded, .spool = SpoolFor(spec, fresh->schema, content)};
+  fresh->table = TRY(ReadSource(spec, fresh->schema, options));
   const std::lock_guard lock(mutex_);
   if (cache_.size() >= cached_) cache_.clear();
   cache_[key] = fresh;
   return fresh;
+}
+
+Spool FileWorkbench::SpoolFor(const DataSetSpec& spec, const Schema& schema, const std::string& content) const {
+  if (spool_.empty() || content.empty()) return {spool_, ""};
+  return {spool_, TableKey(content, schema, spec.excluded) + kTableFile};
+}
+
+void FileWorkbench::Keep(const std::vector<DataSetSpec>& registered) const {
+  std::set<std::string> names;
+  for (const DataSetSpec& spec : registered) {
+    if (const auto schema = SchemaOf(spec)) names.insert(SpoolFor(spec, *schema, spec.sha256).name);
+  }
+  std::error_code ignored;
+  if (spool_.empty()) return;
+  for (const auto& entry : std::filesystem::directory_iterator(spool_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(kTableFile) && !names.contains(name)) std::filesystem::remove(entry.path(), ignored);
+  }
 }
 
 Result<FileWorkbench::Loaded> FileWorkbench::LoadFor(const Plan& plan, const DataSetSpec& spec) const {
@@ -340,20 +339,25 @@ Result<FileWorkbench::Loaded> FileWorkbench::LoadFor(const Plan& plan, const Dat
 Result<Value> FileWorkbench::Check(const DataSetSpec& spec) const {
   return Guarded([&]() -> Result<Value> {
     const Schema schema = TRY(SchemaOf(spec));
-    const std::vector<std::string> sources = TRY(SourceFiles(spec.folder, schema));
+    const std::vector<std::string> sources = TRY(FilesOf(spec, schema));
     const std::string content = TRY(ContentOf(sources));
-    const ReadOptions options{.show_values = true, .maximum_problems = kListedProblems, .excluded = &spec.excluded};
-    const Table table = TRY(ReadTable(spec.folder, schema, options));
+    const ReadOptions options{.show_values = true,
+                              .maximum_problems = kListedProblems,
+                              .excluded = &spec.excluded,
+                              .spool = SpoolFor(spec, schema, content)};
+    const Table table = TRY(ReadSource(spec, schema, options));
+    const std::vector<Profile> profiles = ProfilesOf(table);
     Value files{Value::Array{}}, columns{Value::Array{}};
-    for (const std::string& file : table.files) files.Push(file);
-    for (const Series& series : table.series) columns.Push(ColumnReport(series));
+    for (const std::string& file : sources) files.Push(file);
+    for (std::size_t i = 0; i < profiles.size(); ++i) columns.Push(ColumnReport(table.series[i], profiles[i]));
     return Value()
         .Set("rows", table.rows())
         .Set("patients", table.patients())
         .Set("sha256", content)
+        .Set("kept_bytes", table.store.memory() == nullptr ? table.store.rows() * table.store.row_bytes() : 0)
         .Set("files", std::move(files))
         .Set("columns", std::move(columns))
-        .Set("warnings", Warnings(table));
+        .Set("warnings", Warnings(table, profiles));
   });
 }
 
@@ -375,6 +379,7 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
       Log(LogLevel::kWarning, "single_class",
           {{"dataset", spec.name}, {"column", plan.label}, {"only", only}, {"auroc", "not defined"}});
     }
+    TRY(CheckBatch(plan, RoundRecipe(plan, 0, {}), rows.train.size()));
     return enough(PatientsIn(data->table, rows.train), "patients to train on (labelled, not in the test part)");
   });
 }
@@ -397,22 +402,28 @@ Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spe
     const Loaded data = TRY(LoadFor(plan, spec));
     const Table& table = data->table;
     if (plan.task != Plan::Task::kTrain) return Value().Set("patients", table.patients()).Set("rows", table.rows());
-    const Rows rows = TRY(SplitRows(plan, table));
-    Value out = SiteCounts(table, rows);
-    const Site alone = MakeSite(plan, table, rows, OwnPreprocessing(plan, table, rows.train));
-    out.Set("local", MetricsOf(plan, alone.test, TrainAlone(plan, alone.train)));
+    Site site{nullptr, table, TRY(SplitRows(plan, table)), {}};
+    Value out = SiteCounts(table, site.rows);
+    site.preprocessing = OwnPreprocessing(plan, table, site.rows.train);
+    out.Set("local", MetricsOf(plan, {site.Test(plan)}, TrainAlone(plan, {site.Train(plan)})));
     out.Set("federated", Value());
     if (const auto preprocessing = FinalPreprocessing(plan, last_query, model)) {
+      site.preprocessing = ForSite(plan, table, site.rows, *preprocessing);
       const std::vector<double> federated = TRY(FinalModel(plan, model));
-      out.Set(
-          "federated",
-          MetricsOf(plan, BuildDesign(plan, table, rows.test, ForSite(plan, table, rows, *preprocessing)), federated));
+      out.Set("federated", MetricsOf(plan, {site.Test(plan)}, federated));
     }
     return out;
   });
 }
 
-std::unique_ptr<Workbench> MakeWorkbench() { return std::make_unique<FileWorkbench>(); }
+Result<std::unique_ptr<Workbench>> MakeWorkbench(const std::filesystem::path& spool) {
+  TRY(EnsurePrivateDirectory(spool));
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(spool, ignored)) {
+    if (entry.path().filename().string().contains(kPartialMark)) std::filesystem::remove(entry.path(), ignored);
+  }
+  return std::make_unique<FileWorkbench>(spool);
+}
 
 Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query,
                             ByteView model) {
@@ -422,20 +433,21 @@ Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& sp
       return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
     const std::vector<double> federated = TRY(FinalModel(plan, model));
     std::vector<Site> sites;
-    Design train, test;
-    for (const DataSetSpec& spec : specs) {
-      sites.push_back(TRY(LoadSite(plan, spec, *preprocessing)));
-      Extend(sites.back().train, &train);
-      Extend(sites.back().test, &test);
+    std::vector<TableRows> train, test;
+    sites.reserve(specs.size());
+    for (const DataSetSpec& spec : specs) sites.push_back(TRY(LoadSite(plan, spec, *preprocessing)));
+    for (const Site& site : sites) {
+      train.push_back(site.Train(plan));
+      test.push_back(site.Test(plan));
     }
     const std::optional<std::vector<double>> pooled = TrainAlone(plan, train);
     Value hospitals{Value::Array{}};
     for (std::size_t i = 0; i < sites.size(); ++i) {
       hospitals.Push(Value()
                          .Set("name", specs[i].name)
-                         .Set("patients", sites[i].patients)
-                         .Set("pooled", MetricsOf(plan, sites[i].test, pooled))
-                         .Set("federated", MetricsOf(plan, sites[i].test, federated)));
+                         .Set("patients", sites[i].table.patients())
+                         .Set("pooled", MetricsOf(plan, {sites[i].Test(plan)}, pooled))
+                         .Set("federated", MetricsOf(plan, {sites[i].Test(plan)}, federated)));
     }
     Value all = Value().Set("pooled", MetricsOf(plan, test, pooled)).Set("federated", MetricsOf(plan, test, federated));
     return Value().Set("hospitals", std::move(hospitals)).Set("all", std::move(all));

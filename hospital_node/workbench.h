@@ -1,12 +1,14 @@
 // The product's workbench: files of a folder -> table (kept while the files stay as they are) -> contributions.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "hospital_node/data/row_store.h"
 #include "hospital_node/data/workbench.h"
 
 namespace consilium::node {
@@ -15,8 +17,12 @@ struct LoadedData;
 
 class FileWorkbench : public Workbench {
  public:
-  // Keeps the last `cached` data sets in memory.
-  explicit FileWorkbench(std::size_t cached = 8) : cached_(cached) {}
+  // `spool`: a private folder, where tables lie that do not fit in memory; those that are registered are kept there
+  // from one start to the next. "": in the system's folder for temporary files, and nothing is kept. The last `cached`
+  // data sets stay open.
+  explicit FileWorkbench(std::filesystem::path spool = {}, std::size_t cached = 8)
+      : spool_(std::move(spool)), cached_(cached) {}
+  void Keep(const std::vector<DataSetSpec>& registered) const override;
   [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
@@ -34,13 +40,16 @@ class FileWorkbench : public Workbench {
   using Loaded = std::shared_ptr<const LoadedData>;
   Result<Loaded> Load(const DataSetSpec& spec) const;
   Result<Loaded> LoadFor(const Plan& plan, const DataSetSpec& spec) const;
+  [[nodiscard]] Spool SpoolFor(const DataSetSpec& spec, const Schema& schema, const std::string& content) const;
 
+  const std::filesystem::path spool_;
   const std::size_t cached_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Loaded> cache_;
 };
 
-std::unique_ptr<Workbench> MakeWorkbench();
+// Makes `spool` when it is not there, and clears it of what a process that was killed had begun.
+Result<std::unique_ptr<Workbench>> MakeWorkbench(const std::filesystem::path& spool);
 
 // For who owns all directories, as the demo does: one model trained on all hospitals' training rows together, for as
 // many epochs as the federated one. {"hospitals": [{"name", "patients", "pooled": METRICS, "federated": METRICS}],

@@ -35,6 +35,11 @@ void AppendColumn(const Column& column, std::uint32_t bins, std::uint32_t hospit
     if (bins > 0) block("hist", bins, Role::kCount, kRowCap);
   } else if (column.type == Column::Type::kCategory) {
     block("levels", column.levels.size(), Role::kCount, kRowCap);
+  } else if (column.type == Column::Type::kTensor) {
+    block("sum", 1, Role::kStatistic, kRowCap);
+    block("squares", 1, Role::kStatistic, kRowCap);
+  } else if (!column.classes.empty()) {
+    block("classes", column.classes.size(), Role::kCount, kRowCap);
   } else if (column.type == Column::Type::kLabel) {
     block("positive", 1, Role::kCount, kRowCap);
   }

@@ -4,6 +4,8 @@
 //   kind      ring  blocks (then "contributors")
 //   describe  u64   present rows patients; per column NAME/present NAME/count NAME/missing, then
 //                   number: NAME/sum NAME/squares (3) [NAME/hist]   category: NAME/levels   label: NAME/positive
+//                   label of classes: NAME/classes   tensor: NAME/sum NAME/squares (1), of each row's mean and mean
+//                   square
 //   train     u32   delta (d + 1, times the weight) weight [what the strategy adds: strategy.h]
 //   evaluate  u64   present rows, then by the label
 //                   yes or no: positives correct brier log_loss hist_positive hist_negative
@@ -12,7 +14,8 @@
 //   evaluate, release = hospital   u64   present brier log_loss hist_positive hist_negative
 //
 // Numbers travel mapped to [-1, 1] by their declared range, on a grid of 2^-30, so that their sums are exact and the
-// order of additions does not matter. A suppressed cell is present = 0 and zeros.
+// order of additions does not matter. A suppressed cell is present = 0 and zeros. A tensor has one mean and one
+// standard deviation over all its elements: a row gives the mean and the mean square of its own, each on that grid.
 #pragma once
 
 #include <optional>
@@ -54,8 +57,9 @@ struct GridValue {
 };
 GridValue ToGrid(double u);  // Saturates at +-1.
 
-// How a feature becomes design columns; each vector has one entry per design column. Categories are one-hot and stay
-// 0 or 1 (impute 0, mean 0, sd 1): a missing category has all of its columns 0, as the reference level has.
+// How a feature becomes design columns; each vector has one entry per design column, a tensor one for all its elements.
+// Categories are one-hot and stay 0 or 1 (impute 0, mean 0, sd 1): a missing category has all of its columns 0, as the
+// reference level has. "declared" brings numbers to [-1, 1] and the elements of tensors to [0, 1].
 struct Preprocessing {
   std::vector<double> impute;    // For a missing number.
   std::vector<double> mean, sd;  // x = (value - mean) / sd. Empty with standardize = "site": each hospital's own.
@@ -63,7 +67,8 @@ struct Preprocessing {
 };
 struct DesignSource {  // Where a design column comes from.
   const Column* column = nullptr;
-  int level = -1;  // Categories: this level is 1.
+  int level = -1;         // Categories: this level is 1.
+  std::size_t width = 1;  // Inputs of the model: a tensor's elements.
 };
 std::vector<DesignSource> DesignSources(const Plan& plan);  // As DesignColumns(plan), which names them.
 // Mean and sample standard deviation of one column, pooled.
@@ -128,7 +133,7 @@ struct ColumnSummary {
   bool shown = false;     // By at least the plan's minimum of hospitals; otherwise there are no figures.
   std::int64_t count = 0, missing = 0, positive = 0;
   std::optional<double> mean, sd, q25, median, q75;  // sd: of the sample (n - 1).
-  std::vector<std::int64_t> levels;
+  std::vector<std::int64_t> levels;                  // Of a category, or the classes of a label.
 };
 std::vector<ColumnSummary> Summarise(const Plan& plan, const DescribeRequest& request, const Answer& answer);
 

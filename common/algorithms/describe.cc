@@ -7,20 +7,6 @@
 namespace consilium {
 namespace {
 
-const char* TypeName(Column::Type type) {
-  switch (type) {
-    case Column::Type::kNumber:
-      return "number";
-    case Column::Type::kCategory:
-      return "category";
-    case Column::Type::kLabel:
-      return "label";
-    case Column::Type::kText:
-      break;
-  }
-  return "text";
-}
-
 Value OrNull(const std::optional<double>& v) { return v ? Number(*v) : Value(); }
 
 // A column that too few hospitals showed has nulls, never zeros: a suppressed count is not 0.
@@ -31,16 +17,18 @@ Value ColumnResult(const ColumnSummary& summary, std::size_t of) {
   out.Set("name", column.name).Set("type", TypeName(column.type)).Set("unit", column.unit);
   out.Set("from_k", summary.from).Set("of_n", of);
   out.Set("count", shown ? Value(summary.count) : Value()).Set("missing", shown ? Value(summary.missing) : Value());
-  if (column.type == Column::Type::kNumber) {
+  if (column.type == Column::Type::kNumber || column.type == Column::Type::kTensor)
     out.Set("mean", OrNull(summary.mean)).Set("sd", OrNull(summary.sd));
+  if (column.type == Column::Type::kNumber) {
     out.Set("q25", OrNull(summary.q25)).Set("median", OrNull(summary.median)).Set("q75", OrNull(summary.q75));
   }
-  if (column.type == Column::Type::kLabel) out.Set("positive", shown ? Value(summary.positive) : Value());
-  if (column.type == Column::Type::kCategory) {
+  if (column.type == Column::Type::kLabel && column.classes.empty())
+    out.Set("positive", shown ? Value(summary.positive) : Value());
+  const std::vector<std::string>& names = column.type == Column::Type::kCategory ? column.levels : column.classes;
+  if (!names.empty()) {
     Value levels{Value::Array{}};
-    for (std::size_t i = 0; i < summary.levels.size(); ++i) {
-      levels.Push(Value().Set("level", column.levels[i]).Set("count", shown ? Value(summary.levels[i]) : Value()));
-    }
+    for (std::size_t i = 0; i < summary.levels.size(); ++i)
+      levels.Push(Value().Set("level", names[i]).Set("count", shown ? Value(summary.levels[i]) : Value()));
     out.Set("levels", std::move(levels));
   }
   return out;

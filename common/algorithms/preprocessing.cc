@@ -56,8 +56,8 @@ std::vector<DesignSource> DesignSources(const Plan& plan) {
   for (const std::string& name : plan.features) {
     const Column* column = plan.schema.Find(name);
     CHECK(column != nullptr);  // A parsed plan has the columns it names.
-    if (column->type == Column::Type::kNumber) {
-      out.push_back({column, -1});
+    if (column->type != Column::Type::kCategory) {
+      out.push_back({column, -1, column->Elements()});
     } else {
       for (std::size_t level = 1; level < column->levels.size(); ++level)
         out.push_back({column, static_cast<int>(level)});
@@ -70,7 +70,8 @@ std::vector<std::string> MomentColumns(const Plan& plan) {
   std::vector<std::string> out;
   if (!NeedsMoments(plan)) return out;
   for (const DesignSource& source : DesignSources(plan)) {
-    if (source.level < 0) out.push_back(source.column->name);
+    const bool tensor = source.column->type == Column::Type::kTensor;
+    if (source.level < 0 && (!tensor || plan.standardize == "federated")) out.push_back(source.column->name);
   }
   return out;
 }
@@ -83,13 +84,14 @@ Preprocessing MakePreprocessing(const Plan& plan, const std::map<std::string, Mo
       const Range range = RangeOf(*source.column);
       const auto found = moments.find(source.column->name);
       const Moments pooled = found != moments.end() ? found->second : Moments{range.middle, range.half};
-      impute = plan.impute == "mean" ? pooled.mean : range.middle;
+      const bool tensor = source.column->type == Column::Type::kTensor;
+      impute = plan.impute == "mean" && !tensor ? pooled.mean : range.middle;
       if (plan.standardize == "federated") {
         mean = pooled.mean;
         sd = pooled.sd > 0 ? pooled.sd : 1;
       } else if (plan.standardize == "declared") {
-        mean = range.middle;
-        sd = range.half;
+        mean = tensor ? source.column->minimum : range.middle;
+        sd = tensor ? 2 * range.half : range.half;
       }
     }
     out.impute.push_back(impute);
@@ -117,7 +119,8 @@ Result<Preprocessing> PreprocessingFromValue(const Plan& plan, const Value& valu
   const std::vector<DesignSource> sources = DesignSources(plan);
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const bool number = sources[i].level < 0, pooled = number && plan.standardize == "federated";
-    bool fits = (number && plan.impute == "mean") || out.impute[i] == declared.impute[i];
+    const bool tensor = sources[i].column->type == Column::Type::kTensor;
+    bool fits = (number && !tensor && plan.impute == "mean") || out.impute[i] == declared.impute[i];
     if (!out.mean.empty())
       fits = fits && out.sd[i] > 0 && (pooled || (out.mean[i] == declared.mean[i] && out.sd[i] == declared.sd[i]));
     if (!fits)

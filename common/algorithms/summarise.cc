@@ -30,6 +30,18 @@ void SummariseNumber(const Answer& answer, ColumnSummary* out) {
   out->sd = half * std::sqrt(static_cast<double>(spread) / (n * (n - 1))) / kGrid;
 }
 
+// Over all elements of all rows; rounding of the rows' means leaves the sd exact to 1e-9 of the squared range. The
+// divisor is the number of elements, and not one less: they are of fewer patients.
+void SummariseTensor(const Answer& answer, ColumnSummary* out) {
+  const std::string& name = out->column->name;
+  const auto [middle, half] = RangeOf(*out->column);
+  const double mean = answer.Value1(name + "/sum") / static_cast<double>(out->count);
+  const double square = answer.Value1(name + "/squares") / static_cast<double>(out->count);
+  if (std::fabs(mean) > 1 || square < 0 || square > 1) return;  // No values in [-1, 1] have these.
+  out->mean = middle + half * mean;
+  out->sd = half * std::sqrt(std::max(square - mean * mean, 0.0));
+}
+
 // Linear within the bin where the cumulated count passes share * count.
 double Quantile(const Column& column, const std::vector<double>& histogram, std::int64_t count, double share) {
   const double wanted = share * static_cast<double>(count);
@@ -60,13 +72,18 @@ ColumnSummary SummariseColumn(const Column& column, const DescribeRequest& reque
   // A figure of fewer hospitals is nearly one hospital's own. The plan's promise is for every figure, not every sum.
   out.shown = out.from >= static_cast<std::int64_t>(least);
   if (!out.shown) {
-    if (column.type == Column::Type::kCategory) out.levels.assign(column.levels.size(), 0);
+    out.levels.assign(column.levels.size() + column.classes.size(), 0);  // Of these one is empty.
     return out;
   }
   out.count = integer("count");
   out.missing = integer("missing");
   if (column.type == Column::Type::kCategory) out.levels = counts("levels");
-  if (column.type == Column::Type::kLabel) out.positive = integer("positive");
+  if (!column.classes.empty()) {
+    out.levels = counts("classes");
+  } else if (column.type == Column::Type::kLabel) {
+    out.positive = integer("positive");
+  }
+  if (column.type == Column::Type::kTensor && out.count > 0) SummariseTensor(answer, &out);
   if (column.type != Column::Type::kNumber || out.count < 1) return out;
   SummariseNumber(answer, &out);
   if (request.bins > 0) {

@@ -49,20 +49,38 @@ Digest Blake2b(ByteView bytes) {
 
 Digest Sha256(ByteView bytes) { return Sha256Of({bytes}); }
 
+struct Sha256Stream::Context {
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> evp{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+};
+
+Sha256Stream::Sha256Stream() : context_(std::make_unique<Context>()) {
+  CHECK(context_->evp != nullptr && EVP_DigestInit_ex2(context_->evp.get(), EVP_sha256(), nullptr) == 1);
+}
+Sha256Stream::Sha256Stream(Sha256Stream&&) noexcept = default;
+Sha256Stream& Sha256Stream::operator=(Sha256Stream&&) noexcept = default;
+Sha256Stream::~Sha256Stream() = default;
+
+void Sha256Stream::Add(ByteView piece) {
+  CHECK(EVP_DigestUpdate(context_->evp.get(), piece.data(), piece.size()) == 1);
+}
+
+Digest Sha256Stream::Finish() {
+  Digest out;
+  unsigned size = 0;
+  CHECK(EVP_DigestFinal_ex(context_->evp.get(), out.bytes.data(), &size) == 1 && size == Digest::kSize);
+  return out;
+}
+
 Result<Digest> Sha256OfFile(const std::filesystem::path& file) {
   constexpr std::size_t kPiece = std::size_t{1} << 20;
   std::ifstream in(file, std::ios::binary);
   if (!in) return Fail(Code::kNotFound, "cannot read " + file.string());
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  CHECK(context != nullptr && EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) == 1);
-  std::vector<char> piece(kPiece);
-  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())), in.gcount() > 0)
-    CHECK(EVP_DigestUpdate(context.get(), piece.data(), static_cast<std::size_t>(in.gcount())) == 1);
+  Sha256Stream hash;
+  Bytes piece(kPiece);
+  while (in.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size())), in.gcount() > 0)
+    hash.Add(ByteView(piece).first(static_cast<std::size_t>(in.gcount())));
   if (in.bad()) return Fail(Code::kIo, "cannot read " + file.string());
-  Digest out;
-  unsigned size = 0;
-  CHECK(EVP_DigestFinal_ex(context.get(), out.bytes.data(), &size) == 1 && size == Digest::kSize);
-  return out;
+  return hash.Finish();
 }
 
 Fields& Fields::Add(ByteView field) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,20 @@ namespace consilium {
 
 Digest Blake2b(ByteView bytes);  // H of one object: no tag, no length.
 Digest Sha256(ByteView bytes);
+// The same of bytes that come in pieces.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  Sha256Stream(Sha256Stream&&) noexcept;
+  Sha256Stream& operator=(Sha256Stream&&) noexcept;
+  ~Sha256Stream();
+  void Add(ByteView piece);
+  Digest Finish();  // Once.
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
 Result<Digest> Sha256OfFile(const std::filesystem::path& file);  // In pieces; any size. kIo, kNotFound.
 
 // "TAG" | field | ...: each as u32 LE length + bytes; integers are one 4-byte LE field.

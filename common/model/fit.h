@@ -1,4 +1,5 @@
-// Training and prediction over whole matrices, in the recipe's precision: what the hospital's queries call.
+// Training and prediction over all rows of a source, or of a matrix, in the recipe's precision: what the hospital's
+// queries call.
 #pragma once
 
 #include <span>
@@ -26,13 +27,23 @@ class MatrixSource : public BatchSource<Real> {
   std::size_t targets_;
 };
 
-// Returns the trained parameters, and in `run`, when it is not null, what the run was. x: [rows, inputs], y: rows *
-// targets. Errors as Trainer::Run's.
+// Returns the trained parameters, and in `run`, when it is not null, what the run was. Errors as Trainer::Run's.
+template <class Real>  // The recipe's precision.
+Result<std::vector<double>> Fit(const Recipe& recipe, BatchSource<Real>& data, const std::vector<double>& start,
+                                const Hooks<double>& hooks = {}, TrainingRun* run = nullptr);
+// x: [rows, inputs], y: rows * targets.
 Result<std::vector<double>> Fit(const Recipe& recipe, const Matrix& x, std::span<const double> y,
                                 const std::vector<double>& start, const Hooks<double>& hooks = {},
                                 TrainingRun* run = nullptr);
-// Predictions [rows, outputs] by the recipe's model and loss: probabilities, expected counts or the outputs themselves.
-// Where a huge model leads to no number (Inf - Inf), it knows nothing: equal probabilities, else 0.
-Matrix Predict(const Recipe& recipe, const Matrix& x, const std::vector<double>& parameters);
+
+struct Scores {
+  Matrix predicted;  // [rows, outputs]
+  Vector targets;    // rows * targets
+};
+// Predictions by the recipe's model and loss, in the order of the rows: probabilities, expected counts or the outputs
+// themselves. Where a huge model leads to no number (Inf - Inf), it knows nothing: equal probabilities, else 0.
+template <class Real>
+Scores Predict(const Recipe& recipe, BatchSource<Real>& data, const std::vector<double>& parameters);
+Matrix Predict(const Recipe& recipe, const Matrix& x, const std::vector<double>& parameters);  // [rows, outputs]
 
 }  // namespace consilium

@@ -102,10 +102,12 @@ Bytes Canonical(const Plan& plan) {
 StudyId Plan::id() const { return StudyId{Blake2b(Canonical(*this)).bytes}; }
 
 bool NeedsMoments(const Plan& plan) {
-  if (plan.task != Plan::Task::kTrain || (plan.standardize != "federated" && plan.impute != "mean")) return false;
+  const bool scale = plan.standardize == "federated", impute = plan.impute == "mean";
+  if (plan.task != Plan::Task::kTrain) return false;
   return std::any_of(plan.features.begin(), plan.features.end(), [&](const std::string& name) {
     const Column* column = plan.schema.Find(name);
-    return column != nullptr && column->type == Column::Type::kNumber;
+    if (column == nullptr) return false;  // No element of a tensor is missing: nothing is imputed there.
+    return column->type == Column::Type::kNumber ? scale || impute : column->type == Column::Type::kTensor && scale;
   });
 }
 
@@ -133,11 +135,14 @@ LabelKind LabelOf(const Plan& plan) {
   if (!plan.time.empty()) return LabelKind::kSurvival;
   const Column* label = plan.schema.Find(plan.label);
   if (label != nullptr && label->type == Column::Type::kNumber) return LabelKind::kNumber;
-  return label != nullptr && label->type == Column::Type::kCategory ? LabelKind::kClasses : LabelKind::kBinary;
+  const bool classes = label != nullptr && (label->type == Column::Type::kCategory || !label->classes.empty());
+  return classes ? LabelKind::kClasses : LabelKind::kBinary;
 }
 
 std::vector<std::string> ClassesOf(const Plan& plan) {
-  return LabelOf(plan) == LabelKind::kClasses ? plan.schema.Find(plan.label)->levels : std::vector<std::string>();
+  if (LabelOf(plan) != LabelKind::kClasses) return {};
+  const Column& label = *plan.schema.Find(plan.label);
+  return label.type == Column::Type::kCategory ? label.levels : label.classes;
 }
 
 std::vector<std::string> MetricsFor(LabelKind label) {
@@ -156,7 +161,7 @@ std::vector<std::string> MetricsFor(LabelKind label) {
 
 ModelSpec ModelOf(const Plan& plan) {
   return {.kind = plan.model.kind,
-          .inputs = static_cast<std::uint32_t>(DesignColumns(plan).size()),
+          .inputs = static_cast<std::uint32_t>(DesignWidth(plan)),
           .outputs = std::max(1U, static_cast<std::uint32_t>(ClassesOf(plan).size())),
           .hidden = plan.model.hidden,
           .activation = plan.model.activation,
@@ -170,9 +175,19 @@ std::vector<std::string> DesignColumns(const Plan& plan) {
   for (const std::string& name : plan.features) {
     const Column* column = plan.schema.Find(name);
     if (column == nullptr) continue;  // Only in a plan made by hand; the parser refuses it.
-    if (column->type == Column::Type::kNumber) out.push_back(name);
+    if (column->type == Column::Type::kNumber || column->type == Column::Type::kTensor) out.push_back(name);
     for (std::size_t i = 1; i < column->levels.size(); ++i)
       out.push_back(fmt::format("{}={}", name, column->levels[i]));
+  }
+  return out;
+}
+
+std::size_t DesignWidth(const Plan& plan) {
+  std::size_t out = 0;
+  for (const std::string& name : plan.features) {
+    const Column* column = plan.schema.Find(name);
+    if (column == nullptr) continue;
+    out += column->type == Column::Type::kCategory ? column->levels.size() - 1 : column->Elements();
   }
   return out;
 }

@@ -13,7 +13,7 @@ namespace consilium {
 namespace {
 
 constexpr std::size_t kMaxPlanBytes = 1 << 20, kMaxClasses = 256, kMaxFeatures = 1024, kMaxDescribed = 512,
-                      kMaxDesignColumns = 1 << 16;
+                      kMaxModelInputs = 1 << 20;
 constexpr std::uint32_t kMaxRounds = 100'000, kMaxAttempts = 10'000'000;
 
 std::uint32_t Small(Reader& r, const std::string& key, std::uint32_t least, std::uint32_t most,
@@ -140,16 +140,17 @@ class PlanReader {
     const Column* label = Declared(r, "label", plan_.label);
     if (label == nullptr) return;
     RefuseSpecial(r, "label", plan_.label);
-    if (label->type == Column::Type::kText) {
-      r.Refuse("label",
-               fmt::format("'{}' is no label; declare it with type = \"label\", positive and negative, with type = "
-                           "\"category\" to predict one of its levels, or with type = \"number\" to predict a number",
-                           plan_.label));
+    if (label->type == Column::Type::kText || label->type == Column::Type::kTensor) {
+      r.Refuse(
+          "label",
+          fmt::format("'{}' is no label; declare it with type = \"label\", with positive and negative or classes, "
+                      "with type = \"category\" to predict one of its levels, or with type = \"number\" to predict "
+                      "a number",
+                      plan_.label));
     }
-    if (label->type == Column::Type::kCategory && (label->levels.size() < 2 || label->levels.size() > kMaxClasses)) {
-      r.Refuse("label",
-               fmt::format("'{}' has {} levels; a label has 2 to {}", plan_.label, label->levels.size(), kMaxClasses));
-    }
+    const std::size_t classes = ClassesOf(plan_).size();
+    if (LabelOf(plan_) == LabelKind::kClasses && (classes < 2 || classes > kMaxClasses))
+      r.Refuse("label", fmt::format("'{}' has {} classes; a label has 2 to {}", plan_.label, classes, kMaxClasses));
   }
 
   // With a time the label is the event: positive where it happened, negative where nothing more is known.
@@ -159,7 +160,8 @@ class PlanReader {
     RefuseSpecial(r, "time", plan_.time);
     if (time->type != Column::Type::kNumber)
       r.Refuse("time", fmt::format("'{}' is no number; declare it with type = \"number\"", plan_.time));
-    if (plan_.schema.Find(plan_.label)->type != Column::Type::kLabel)
+    const Column& label = *plan_.schema.Find(plan_.label);
+    if (label.type != Column::Type::kLabel || !label.classes.empty())
       r.Refuse("time",
                fmt::format("stands beside a label that is no event; declare '{}' with type = \"label\", positive where "
                            "the event happened, or take time out",
@@ -178,13 +180,12 @@ class PlanReader {
       if (!plan_.time.empty() && name == plan_.time)
         r.Refuse("features", fmt::format("'{}' is the time of the event; a model that reads it learns nothing", name));
       RefuseSpecial(r, "features", name);
-      if (column != nullptr && column->type != Column::Type::kNumber && column->type != Column::Type::kCategory) {
-        r.Refuse("features", fmt::format("'{}' is neither a number nor a category", name));
-      }
+      if (column != nullptr && (column->type == Column::Type::kLabel || column->type == Column::Type::kText))
+        r.Refuse("features", fmt::format("'{}' is neither a number nor a category nor a tensor", name));
       if (!seen.insert(name).second) r.Refuse("features", fmt::format("'{}' is there twice", name));
     }
-    if (const std::size_t count = DesignColumns(plan_).size(); count > kMaxDesignColumns) {
-      r.Refuse("features", fmt::format("make {} model inputs, more than {}", count, kMaxDesignColumns));
+    if (const std::size_t count = DesignWidth(plan_); count > kMaxModelInputs) {
+      r.Refuse("features", fmt::format("make {} model inputs, more than {}", count, kMaxModelInputs));
     }
   }
 

@@ -126,7 +126,10 @@ std::vector<std::string> MetricsFor(LabelKind label);
 // The model that the plan trains: its layout is that of every parameter blob of the study.
 ModelSpec ModelOf(const Plan& plan);
 
-// The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2").
+// The design matrix's columns in order: a number is one column, a category one per level but the first ("cp=2"), and a
+// tensor one entry that stands for all of its elements, which are scaled alike.
 std::vector<std::string> DesignColumns(const Plan& plan);
+// A model's inputs: the design columns, each element of a tensor for itself.
+std::size_t DesignWidth(const Plan& plan);
 
 }  // namespace consilium

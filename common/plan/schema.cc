@@ -1,11 +1,10 @@
-// The data schema: reading, checking, writing, comparing.
+// The data schema: reading and checking.
 #include "common/plan/schema.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
 
 #include "common/base/check.h"
@@ -15,9 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxColumns = 4096, kMaxLevels = 256, kMaxText = 128, kMaxMeaning = 512;
 constexpr double kMaxMagnitude = 1e30;
-const std::vector<std::string> kTypes = {"number", "category", "label", "text"};
-
-std::string TypeName(Column::Type type) { return kTypes.at(static_cast<std::size_t>(type)); }
+constexpr std::size_t kMaxAxes = 4, kMaxParts = 16;
 
 bool IsColumnName(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -27,20 +24,6 @@ bool IsColumnName(std::string_view name) {
 }
 constexpr const char* kNameRule = "a column's name is 1 to 64 of the letters A-Z, a-z, digits and _ . -";
 
-// Codes that read as numbers compare as numbers: "1" is "1.0".
-std::string CodeKey(std::string_view code) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(code.data(), code.data() + code.size(), number);
-  if (error != std::errc() || end != code.data() + code.size()) return std::string(code);
-  return fmt::format("{}", number == 0 ? 0.0 : number);
-}
-std::vector<std::string> SortedKeys(const std::vector<std::string>& codes) {
-  std::vector<std::string> keys;
-  keys.reserve(codes.size());
-  for (const std::string& code : codes) keys.push_back(CodeKey(code));
-  std::sort(keys.begin(), keys.end());
-  return keys;
-}
 bool Shares(const std::vector<std::string>& a, const std::vector<std::string>& b, std::string* which) {
   for (const std::string& x : a) {
     for (const std::string& y : b) {
@@ -87,6 +70,26 @@ void ReadNumber(Reader& r, Column& column) {
     r.Refuse("maximum", fmt::format("must be above minimum ({}), got {}", column.minimum, column.maximum));
   }
 }
+void ReadTensor(Reader& r, Column& column) {
+  ReadNumber(r, column);
+  if (!column.missing.empty())
+    r.Refuse("missing", "a tensor is there or not; its elements have no codes for missing. Take it out");
+  const Value* shape = r.Take("shape");
+  const Value::Array none;
+  const Value::Array& axes = shape == nullptr ? none : shape->AsArray();
+  if (axes.empty() || axes.size() > kMaxAxes)
+    return r.Refuse("shape",
+                    fmt::format("a tensor needs the lengths of its 1 to {} axes, like shape = [28, 28]", kMaxAxes));
+  std::size_t elements = 1;
+  for (const Value& axis : axes) {
+    const std::int64_t length = axis.IsInteger() ? axis.AsInteger() : 0;
+    if (length < 1 || length > static_cast<std::int64_t>(kMaxElements))
+      return r.Refuse("shape", "must hold whole numbers from 1, like [28, 28]");
+    elements *= static_cast<std::size_t>(length);
+    if (elements > kMaxElements) return r.Refuse("shape", fmt::format("has more than {} elements", kMaxElements));
+    column.shape.push_back(static_cast<std::uint32_t>(length));
+  }
+}
 void ReadCategory(Reader& r, Column& column) {
   column.levels = Codes(r, "levels", kMaxLevels);
   if (column.levels.size() < 2)
@@ -95,11 +98,26 @@ void ReadCategory(Reader& r, Column& column) {
   if (Shares(column.levels, column.missing, &code))
     r.Refuse("levels", fmt::format("{} is a code for missing too", Quoted(code)));
 }
+void ReadClasses(Reader& r, Column& column) {
+  column.classes = Codes(r, "classes", kMaxLevels);
+  std::string code;
+  for (const char* key : {"positive", "negative"}) {
+    r.Take(key);
+    if (r.Has(key)) r.Refuse(key, "stands beside classes; a label has two values (positive, negative) or classes");
+  }
+  if (column.classes.size() < 3)
+    r.Refuse("classes", "of a label are three or more; with two, write positive and negative instead");
+  if (Shares(column.classes, column.missing, &code))
+    r.Refuse("classes", fmt::format("{} is a code for missing too", Quoted(code)));
+}
 void ReadLabel(Reader& r, Column& column) {
+  if (r.Has("classes")) return ReadClasses(r, column);
+  r.Take("classes");
   column.positive = Codes(r, "positive", kMaxLevels);
   column.negative = Codes(r, "negative", kMaxLevels);
   std::string code;
-  if (column.positive.empty()) r.Refuse("positive", "a label needs the values that mean 1, like positive = [\"1\"]");
+  if (column.positive.empty())
+    r.Refuse("positive", "a label needs the values that mean 1, like positive = [\"1\"], or three or more classes");
   if (column.negative.empty()) r.Refuse("negative", "a label needs the values that mean 0, like negative = [\"0\"]");
   if (Shares(column.positive, column.negative, &code))
     r.Refuse("negative", fmt::format("{} means 1 already", Quoted(code)));
@@ -111,13 +129,16 @@ void ReadLabel(Reader& r, Column& column) {
 
 // Keys of another type are no unknown words, so they get a better answer than a spelling hint.
 void RefuseForeign(Reader& r, Column::Type type) {
-  static const std::array<std::pair<const char*, Column::Type>, 5> kOwners = {{{"minimum", Column::Type::kNumber},
+  static const std::array<std::pair<const char*, Column::Type>, 7> kOwners = {{{"minimum", Column::Type::kNumber},
                                                                                {"maximum", Column::Type::kNumber},
+                                                                               {"shape", Column::Type::kTensor},
                                                                                {"levels", Column::Type::kCategory},
                                                                                {"positive", Column::Type::kLabel},
-                                                                               {"negative", Column::Type::kLabel}}};
+                                                                               {"negative", Column::Type::kLabel},
+                                                                               {"classes", Column::Type::kLabel}}};
   for (const auto& [key, owner] : kOwners) {
-    if (owner != type && r.Has(key))
+    const bool range = owner == Column::Type::kNumber && type == Column::Type::kTensor;
+    if (owner != type && !range && r.Has(key))
       r.Refuse(key, fmt::format("only a {} has it; this column is a {}", TypeName(owner), TypeName(type)));
   }
 }
@@ -128,15 +149,19 @@ Result<Column> ReadColumn(const Value& value, const std::string& file, const std
   column.name = name;
   if (named_inside) r.Take("name");
   if (!IsColumnName(name)) r.Refuse(named_inside ? "name" : "", fmt::format("{}: {}", Quoted(name), kNameRule));
-  const std::string type = r.Choice("type", kTypes);
-  column.type = static_cast<Column::Type>(std::find(kTypes.begin(), kTypes.end(), type) - kTypes.begin());
+  const std::string type = r.Choice("type", TypeNames());
+  column.type = static_cast<Column::Type>(std::ranges::find(TypeNames(), type) - TypeNames().begin());
   column.unit = PlainString(r, "unit", 64);
   column.meaning = PlainString(r, "meaning", kMaxMeaning);
   column.missing = Codes(r, "missing", kMaxLevels);
+  column.array = r.String("array", "");
+  if (!column.array.empty() && !IsColumnName(column.array))
+    r.Refuse("array", fmt::format("{}: as of a column, {}", Quoted(column.array), kNameRule));
   RefuseForeign(r, column.type);
   if (column.type == Column::Type::kNumber) ReadNumber(r, column);
   if (column.type == Column::Type::kCategory) ReadCategory(r, column);
   if (column.type == Column::Type::kLabel) ReadLabel(r, column);
+  if (column.type == Column::Type::kTensor) ReadTensor(r, column);
   TRY(r.Finish());
   return column;
 }
@@ -189,10 +214,14 @@ Status ReadFile(const Value& value, const std::string& file, Schema* schema) {
   if (!schema->header && schema->file_columns.empty())
     r.Refuse("columns", "a file without a header needs its columns' names in order");
   if (schema->file_columns.size() > kMaxColumns) r.Refuse("columns", fmt::format("more than {} columns", kMaxColumns));
-  std::set<std::string> seen;
-  for (const std::string& name : schema->file_columns) {
-    if (!IsColumnName(name)) r.Refuse("columns", fmt::format("{}: {}", Quoted(name), kNameRule));
-    if (!seen.insert(name).second) r.Refuse("columns", fmt::format("{} is there twice", Quoted(name)));
+  schema->parts = r.Strings("parts", {});
+  if (schema->parts.size() > kMaxParts) r.Refuse("parts", fmt::format("more than {} parts", kMaxParts));
+  for (const char* key : {"columns", "parts"}) {
+    std::set<std::string> seen;
+    for (const std::string& name : std::string_view(key) == "parts" ? schema->parts : schema->file_columns) {
+      if (!IsColumnName(name)) r.Refuse(key, fmt::format("{}: {}", Quoted(name), kNameRule));
+      if (!seen.insert(name).second) r.Refuse(key, fmt::format("{} is there twice", Quoted(name)));
+    }
   }
   return r.Finish();
 }
@@ -219,6 +248,25 @@ Status ReadPatient(const Value& value, const std::string& file, Schema* schema) 
   return r.Finish();
 }
 
+// Every part is on one side.
+void RefuseStrangeParts(Reader& r, const Schema& schema) {
+  const auto& parts = schema.parts;
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  for (const auto* side : {&schema.split_train, &schema.split_test}) {
+    for (const std::string& name : *side) {
+      if (!has(parts, name))
+        r.Refuse(side == &schema.split_train ? "train" : "test",
+                 fmt::format("{} is not among [file] parts", Quoted(name)));
+    }
+  }
+  for (const std::string& name : parts) {
+    if (!has(schema.split_train, name) && !has(schema.split_test, name))
+      r.Refuse("train", fmt::format("neither train nor test has the part {}", Quoted(name)));
+  }
+}
+
 Status ReadSplit(const Value& value, const std::string& file, Schema* schema) {
   if (value.IsNull()) return {};
   Reader r(value, file, "split");
@@ -226,7 +274,9 @@ Status ReadSplit(const Value& value, const std::string& file, Schema* schema) {
   schema->split_train = Codes(r, "train", kMaxLevels);
   schema->split_test = Codes(r, "test", kMaxLevels);
   std::string code;
-  if (!IsThere(*schema, schema->split_column)) r.Refuse("column", NotThere(*schema, schema->split_column));
+  const bool by_part = schema->SplitByPart();
+  if (!by_part && !IsThere(*schema, schema->split_column)) r.Refuse("column", NotThere(*schema, schema->split_column));
+  if (by_part) RefuseStrangeParts(r, *schema);
   if (schema->split_train.empty()) r.Refuse("train", "needs the values that mean training, like train = [\"train\"]");
   if (schema->split_test.empty()) r.Refuse("test", "needs the values that mean test, like test = [\"test\"]");
   if (Shares(schema->split_train, schema->split_test, &code))
@@ -244,7 +294,7 @@ Status CheckTogether(const Value& columns, const std::string& file, const Schema
     }
     std::string code;
     if (Shares(column.levels, schema.missing, &code) || Shares(column.positive, schema.missing, &code) ||
-        Shares(column.negative, schema.missing, &code)) {
+        Shares(column.negative, schema.missing, &code) || Shares(column.classes, schema.missing, &code)) {
       return Fail(Code::kInvalid, fmt::format("{}: [columns.{}]: {} is a code for missing in [file] too", at,
                                               column.name, Quoted(code)));
     }
@@ -252,53 +302,12 @@ Status CheckTogether(const Value& columns, const std::string& file, const Schema
   return {};
 }
 
-Value ListOf(const std::vector<std::string>& texts) { return Value(Value::Array(texts.begin(), texts.end())); }
-
-Value ToValue(const Column& column) {
-  Value value = Value()
-                    .Set("name", column.name)
-                    .Set("type", TypeName(column.type))
-                    .Set("unit", column.unit)
-                    .Set("meaning", column.meaning)
-                    .Set("missing", ListOf(column.missing));
-  if (column.type == Column::Type::kNumber) value.Set("minimum", column.minimum).Set("maximum", column.maximum);
-  if (column.type == Column::Type::kCategory) value.Set("levels", ListOf(column.levels));
-  if (column.type == Column::Type::kLabel)
-    value.Set("positive", ListOf(column.positive)).Set("negative", ListOf(column.negative));
-  return value;
-}
-
-// JSON's strings, numbers and lists of them are TOML's too.
-std::string Line(const std::string& key, const Value& value) { return key + " = " + CanonicalJson(value) + "\n"; }
-
-std::string ColumnToml(const Column& column) {
-  std::string out = fmt::format("\n[columns.{}]\n",
-                                column.name.find('.') == std::string::npos ? column.name : "\"" + column.name + "\"");
-  const Value value = ToValue(column);
-  for (const char* key :
-       {"type", "unit", "minimum", "maximum", "levels", "positive", "negative", "missing", "meaning"}) {
-    const Value& member = value[key];
-    if (member.IsNull() || member == Value("") || (member.IsArray() && member.AsArray().empty())) continue;
-    out += Line(key, member);
-  }
-  return out;
-}
-
 }  // namespace
 
-bool IsPlainText(std::string_view text, std::size_t most) {
-  if (text.size() > most) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = [&](std::size_t j) { return i + j < text.size() ? static_cast<unsigned char>(text[i + j]) : 0U; };
-    if (byte(0) < 0x20 || byte(0) == 0x7f) return false;
-    if (byte(0) == 0xc2 && byte(1) < 0xa0) return false;  // C1 controls, which terminals obey.
-    if (byte(0) == 0xe2 && byte(1) == 0x80 &&
-        (byte(2) == 0xa8 || byte(2) == 0xa9 || (byte(2) >= 0xaa && byte(2) <= 0xae)))
-      return false;
-    if (byte(0) == 0xe2 && byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9)
-      return false;  // These two: lines and direction.
-  }
-  return true;
+std::size_t Column::Elements() const {
+  std::size_t out = 1;
+  for (const std::uint32_t axis : shape) out *= axis;
+  return out;
 }
 
 const Column* Schema::Find(std::string_view name) const {
@@ -323,73 +332,6 @@ Result<Schema> SchemaFromValue(const Value& value, std::string_view name) {
 
 Result<Schema> ParseSchema(std::string_view toml, std::string_view name) {
   return SchemaFromValue(TRY(ParseToml(toml, name)), name);
-}
-
-Value ToValue(const Schema& schema) {
-  Value columns = Value::Array{};
-  for (const Column& column : schema.columns) columns.Push(ToValue(column));
-  Value value = Value()
-                    .Set("file", Value()
-                                     .Set("pattern", schema.pattern)
-                                     .Set("header", schema.header)
-                                     .Set("delimiter", std::string(1, schema.delimiter))
-                                     .Set("columns", ListOf(schema.file_columns))
-                                     .Set("missing", ListOf(schema.missing)))
-                    .Set("patient", Value().Set("id", schema.patient_id))
-                    .Set("columns", std::move(columns));
-  if (!schema.split_column.empty()) {
-    value.Set("split", Value()
-                           .Set("column", schema.split_column)
-                           .Set("train", ListOf(schema.split_train))
-                           .Set("test", ListOf(schema.split_test)));
-  }
-  return value;
-}
-
-std::string SchemaToml(const Schema& schema) {
-  const Value value = ToValue(schema);
-  std::string out = "[file]\n";
-  for (const char* key : {"pattern", "header", "delimiter", "columns", "missing"}) out += Line(key, value["file"][key]);
-  out += "\n[patient]\n" + Line("id", value["patient"]["id"]);
-  if (value.Has("split")) {
-    out += "\n[split]\n";
-    for (const char* key : {"column", "train", "test"}) out += Line(key, value["split"][key]);
-  }
-  for (const Column& column : schema.columns) out += ColumnToml(column);
-  return out;
-}
-
-Status Compatible(const Schema& wanted, const Schema& local, std::string_view column) {
-  const Column* w = wanted.Find(column);
-  const Column* l = local.Find(column);
-  const auto differ = [&](const std::string& what, const std::string& plan, const std::string& here) {
-    return Fail(
-        Code::kInvalid,
-        fmt::format(
-            "column '{}': the plan declares {} {}, this data set {}; correct the data set's schema or reject the plan",
-            column, what, plan, here));
-  };
-  if (w == nullptr) return Fail(Code::kInvalid, fmt::format("column {} is not in the plan's schema", Quoted(column)));
-  if (l == nullptr)
-    return Fail(Code::kInvalid, fmt::format("column {} is in the plan and not in this data set's schema; add it there",
-                                            Quoted(column)));
-  const auto list = [](const std::vector<std::string>& codes) { return CanonicalJson(ListOf(codes)); };
-  const auto keys = [](const std::vector<std::string>& codes) {
-    std::vector<std::string> out;
-    out.reserve(codes.size());
-    for (const std::string& code : codes) out.push_back(CodeKey(code));
-    return out;
-  };
-  if (w->type != l->type) return differ("type", TypeName(w->type), TypeName(l->type));
-  if (w->unit != l->unit) return differ("unit", Quoted(w->unit), Quoted(l->unit));
-  if (w->minimum != l->minimum) return differ("minimum", fmt::format("{}", w->minimum), fmt::format("{}", l->minimum));
-  if (w->maximum != l->maximum) return differ("maximum", fmt::format("{}", w->maximum), fmt::format("{}", l->maximum));
-  if (keys(w->levels) != keys(l->levels)) return differ("levels", list(w->levels), list(l->levels));
-  if (SortedKeys(w->positive) != SortedKeys(l->positive))
-    return differ("positive", list(w->positive), list(l->positive));
-  if (SortedKeys(w->negative) != SortedKeys(l->negative))
-    return differ("negative", list(w->negative), list(l->negative));
-  return {};
 }
 
 }  // namespace consilium

@@ -33,7 +33,15 @@ std::string ColumnLine(const Plan& plan, const std::string& name) {
     case Column::Type::kCategory:
       out += ": one of " + Joined(column->levels);
       break;
+    case Column::Type::kTensor:
+      out += fmt::format(": {} of {} numbers from {} to {}{}", column->shape.size() == 2 ? "an image" : "an array",
+                         ShapeText(column->shape), Plain(column->minimum), Plain(column->maximum), unit);
+      break;
     case Column::Type::kLabel:
+      if (!column->classes.empty()) {
+        out += fmt::format(": one of {} classes, {}", column->classes.size(), Joined(column->classes));
+        break;
+      }
       out += fmt::format(": yes is {}, no is {}", Joined(column->positive), Joined(column->negative));
       break;
     case Column::Type::kText:
@@ -94,7 +102,7 @@ std::string Columns(const Plan& plan) {
   if (plan.schema.patient_id != "row") {
     inside.push_back(fmt::format("'{}', which tells patients apart", plan.schema.patient_id));
   }
-  if (plan.use_split_column) {
+  if (plan.use_split_column && !plan.schema.SplitByPart()) {
     inside.push_back(fmt::format("'{}', which marks the patients held back", plan.schema.split_column));
   }
   if (!inside.empty()) out += fmt::format(" (but, inside the hospital only, {})", fmt::join(inside, " and "));
@@ -147,23 +155,29 @@ std::string WhatLeaves(const Plan& plan) {
   if (plan.task == Plan::Task::kDescribe) {
     out += fmt::format(
         "  * 1 sum: for each column the number of patients and of missing values; for a number its mean, standard\n"
-        "    deviation and a histogram of {} bins; for a category or label the count of each value.\n",
+        "    deviation and a histogram of {} bins (of a tensor, over all its elements, without one); for a category "
+        "or\n"
+        "    label the count of each value.\n",
         plan.describe_bins);
   } else {
     const std::uint32_t moments = NeedsMoments(plan) ? 1 : 0;
     const std::uint32_t evaluations = sums - moments - plan.rounds;
     if (moments > 0)
       out +=
-          "  * 1 sum: for each number used, the count, the mean and the spread of its values, to bring hospitals to "
-          "one scale;\n    and the count of each label, since nothing can be learnt where all are alike.\n";
+          "  * 1 sum: for each number used (a tensor's elements taken together), the count, the mean and the spread of "
+          "its\n    values, to bring hospitals to one scale; and the count of each label, since nothing can be learnt "
+          "where all are\n    alike.\n";
     out += Training(plan);
     out += fmt::format("  * {}: how good the model is on patients held back ({}), as {}.\n", Many(evaluations, "sum"),
                        Joined(plan.metrics), EvaluatedAs(plan));
     out +=
-        plan.use_split_column
-            ? fmt::format("    Held back are the patients that column '{}' marks as test.\n", plan.schema.split_column)
-            : fmt::format("    Held back is a share of {} of the patients, drawn by a hash of the patient id.\n",
-                          Plain(plan.test_fraction));
+        !plan.use_split_column
+            ? fmt::format("    Held back is a share of {} of the patients, drawn by a hash of the patient id.\n",
+                          Plain(plan.test_fraction))
+        : plan.schema.SplitByPart()
+            ? fmt::format("    Held back are the patients of the data set's own test part ({}).\n",
+                          Joined(plan.schema.split_test))
+            : fmt::format("    Held back are the patients that column '{}' marks as test.\n", plan.schema.split_column);
   }
   if (plan.early_stopping != "none") out += EarlyStopping(plan);
   if (released > 0) {

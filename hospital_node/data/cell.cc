@@ -69,14 +69,25 @@ CellReader::CellReader(const Column& column, const std::vector<std::string>& mis
     : column_(column),
       levels_(Codes(column.levels)),
       positive_(Codes(column.positive)),
-      negative_(Codes(column.negative)) {
+      negative_(Codes(column.negative)),
+      classes_(Codes(column.classes)) {
   missing_ = Codes(missing_everywhere);
   for (Code& code : Codes(column.missing)) missing_.push_back(std::move(code));
 }
 
 CellReader::Cell CellReader::Read(std::string_view field) const {
   const std::string_view text = Trim(field);
-  const std::optional<double> number = ParseNumber(text);
+  return ReadAny(ParseNumber(text), text);
+}
+
+CellReader::Cell CellReader::ReadValue(double value) const {
+  if (!std::isnan(value)) return ReadAny(value, "a number of an array");  // No code is spelt so.
+  Cell cell;
+  cell.missing = true;
+  return cell;
+}
+
+CellReader::Cell CellReader::ReadAny(const std::optional<double>& number, std::string_view text) const {
   if (IndexOf(missing_, text, number) >= 0) {
     Cell cell;
     cell.missing = true;
@@ -90,6 +101,7 @@ CellReader::Cell CellReader::Read(std::string_view field) const {
     case Column::Type::kCategory:
       return ReadCategory(number, text);
     case Column::Type::kText:
+    case Column::Type::kTensor:
       break;
   }
   return {};
@@ -115,6 +127,14 @@ CellReader::Cell CellReader::ReadNumber(const std::optional<double>& number, std
 
 CellReader::Cell CellReader::ReadLabel(const std::optional<double>& number, std::string_view text) const {
   Cell cell;
+  if (!classes_.empty()) {
+    const int index = IndexOf(classes_, text, number);
+    cell.number = std::max(index, 0);
+    if (index >= 0) return cell;
+    cell.fault = text.empty() ? "an empty label" : "a label that is no declared class";
+    cell.mend = fmt::format("the schema knows {}", Listed(column_.classes));
+    return cell;
+  }
   if (IndexOf(positive_, text, number) >= 0) {
     cell.number = 1;
   } else if (IndexOf(negative_, text, number) < 0) {

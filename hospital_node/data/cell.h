@@ -22,12 +22,13 @@ class CellReader {
  public:
   struct Cell {
     bool missing = false;
-    double number = 0;        // Number, label.
+    double number = 0;        // Number; label: 0, 1 or the class's number.
     int level = -1;           // Category.
     std::string fault, mend;  // Not empty when the value is wrong.
   };
   CellReader(const Column& column, const std::vector<std::string>& missing_everywhere);
   [[nodiscard]] Cell Read(std::string_view field) const;
+  [[nodiscard]] Cell ReadValue(double value) const;  // Of an array; NaN is missing.
   [[nodiscard]] const Column& column() const { return column_; }
 
  private:
@@ -37,12 +38,13 @@ class CellReader {
   };
   static std::vector<Code> Codes(const std::vector<std::string>& values);
   static int IndexOf(const std::vector<Code>& codes, std::string_view text, const std::optional<double>& number);
+  [[nodiscard]] Cell ReadAny(const std::optional<double>& number, std::string_view text) const;
   [[nodiscard]] Cell ReadNumber(const std::optional<double>& number, std::string_view text) const;
   [[nodiscard]] Cell ReadLabel(const std::optional<double>& number, std::string_view text) const;
   [[nodiscard]] Cell ReadCategory(const std::optional<double>& number, std::string_view text) const;
 
   Column column_;
-  std::vector<Code> missing_, levels_, positive_, negative_;
+  std::vector<Code> missing_, levels_, positive_, negative_, classes_;
 };
 
 }  // namespace consilium::node

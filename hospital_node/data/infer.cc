@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -14,6 +15,7 @@
 #include "common/settings/value.h"
 #include "hospital_node/data/cell.h"
 #include "hospital_node/data/csv.h"
+#include "hospital_node/data/stream.h"
 
 namespace consilium::node {
 namespace {
@@ -111,7 +113,7 @@ char GuessDelimiter(const std::vector<std::string>& header) {
 
 }  // namespace
 
-Result<std::string> InferSchema(const std::string& csv_file) {
+Result<std::string> InferCsv(const std::string& csv_file) {
   std::vector<std::string> fields;
   CsvReader first = TRY(CsvReader::Open(csv_file, ','));
   if (!TRY(first.Next(&fields)))
@@ -175,6 +177,16 @@ Result<std::string> InferSchema(const std::string& csv_file) {
   for (const Seen& column : columns)
     out += ColumnText(column, patient != columns.end() && column.name == patient->name);
   return out;
+}
+
+Result<std::string> InferSchema(const std::vector<std::string>& files) {
+  if (files.size() == 2) return InferIdx(files[0], files[1]);
+  if (files.size() != 1)
+    return Fail(Code::kInvalid, "give one CSV or npz file, or two idx files: images and their labels");
+  const SharedFile file = TRY(InputFile::Open(files.front()));
+  std::array<std::uint8_t, 2> magic{};
+  if (file->size() >= magic.size()) TRY(file->ReadAt(0, magic));
+  return magic[0] == 'P' && magic[1] == 'K' ? InferNpz(files.front()) : InferCsv(files.front());
 }
 
 }  // namespace consilium::node

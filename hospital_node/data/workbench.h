@@ -3,23 +3,15 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "common/plan/plan.h"
 #include "common/privacy/encode.h"
 #include "common/query/query.h"
+#include "hospital_node/data/spec.h"
 
 namespace consilium::node {
-
-struct DataSetSpec {  // What `data add` registers; kept in the node's state.
-  std::string name;
-  std::string folder;       // Absolute; the files that match the schema's pattern are read together, in name order.
-  std::string schema;       // TOML text.
-  std::string sha256 = {};  // Of the files' contents when they were registered (hex); "": as they are.
-  // Patients who withdrew, as PatientMark has them: their rows are read as if they were not there.
-  std::set<std::string> excluded = {};
-};
 
 // What a query is computed from beside the data.
 struct Given {
@@ -33,8 +25,11 @@ class Workbench {
  public:
   virtual ~Workbench() = default;
   // `data check` and `data add`: reads everything. {"rows", "patients", "files", "columns": [{"name", "missing", ...}],
-  // "warnings": [...]}; for the hospital's own eyes. kInvalid names file, line, column and what is right.
+  // "kept_bytes" (of a copy of its rows; 0 for none), "warnings": [...]}; for the hospital's own eyes. kInvalid names
+  // file, line, column and what is right.
   [[nodiscard]] virtual Result<Value> Check(const DataSetSpec& spec) const = 0;
+  // What the workbench keeps of data sets other than these goes; nothing of the hospital's own files.
+  virtual void Keep(const std::vector<DataSetSpec>& registered) const = 0;
   // At approval: does the data set exist, fit the plan's schema, and have enough patients?
   [[nodiscard]] virtual Status Preflight(const Plan& plan, const DataSetSpec& spec) const = 0;
   // One query. Fewer patients than the plan's minimum in a cell: suppressed (present = 0, zeros).

@@ -1,11 +1,11 @@
 // describe: counts, sums and histograms of columns.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "common/base/check.h"
 #include "hospital_node/queries/queries.h"
-#include "hospital_node/training/design.h"
 
 namespace consilium::node {
 namespace {
@@ -21,48 +21,117 @@ RowList AllRows(const Table& table) {
 
 double Count(std::size_t n) { return static_cast<double>(n); }
 
-// sum, squares and, with bins, the histogram over the declared range; its top belongs to the last bin.
-void AppendNumber(const Series& series, const RowList& rows, std::uint32_t bins, Parts* out) {
-  const auto [middle, half] = RangeOf(series.column);
-  double sum = 0, coarse = 0, cross = 0, fine = 0;  // All exact: see ToGrid.
-  std::vector<double> histogram(bins, 0.0);
-  for (const std::size_t row : rows) {
-    const double u = (series.numbers[row] - middle) / half;
-    const GridValue at = ToGrid(u);
-    const double c = at.coarse / kCoarse, f = at.fine / kFine;
-    sum += c + at.fine / kGrid;
-    coarse += c * c;
-    cross += c * f;
-    fine += f * f;
-    if (bins > 0) histogram[static_cast<std::size_t>(std::clamp((u + 1) / 2 * bins, 0.0, bins - 1.0))] += 1;
+// Whether at least so many different patients were seen; patients are numbered as they come.
+class EnoughPatients {
+ public:
+  explicit EnoughPatients(std::size_t wanted) : wanted_(wanted) {}
+  void Add(std::uint32_t patient) {
+    if (reached()) return;
+    if (patient >= seen_.size()) seen_.resize(patient + 1);
+    count_ += seen_[patient] ? 0 : 1;
+    seen_[patient] = true;
+    if (reached()) seen_ = {};
   }
-  out->push_back({sum});
-  out->push_back({coarse, cross, fine});
-  if (bins > 0) out->push_back(std::move(histogram));
-}
+  [[nodiscard]] bool reached() const { return count_ >= wanted_; }
 
-void AppendColumn(const Plan& plan, const Table& table, const Series& series, const RowList& rows, std::uint32_t bins,
-                  Parts* out) {
-  RowList present;
-  std::copy_if(rows.begin(), rows.end(), std::back_inserter(present),
-               [&](std::size_t row) { return !series.MissingAt(row); });
-  const bool shown = PatientsIn(table, present) >= plan.minimum_patients;
-  const std::size_t missing = shown ? rows.size() - present.size() : 0;
-  if (!shown) present.clear();
-  out->push_back({shown ? 1.0 : 0.0});
-  out->push_back({Count(present.size())});
-  out->push_back({Count(missing)});
-  if (series.column.type == Column::Type::kNumber) {
-    AppendNumber(series, present, bins, out);
-  } else if (series.column.type == Column::Type::kCategory) {
-    std::vector<double> levels(series.column.levels.size(), 0.0);
-    for (const std::size_t row : present) levels[static_cast<std::size_t>(series.levels[row])] += 1;
-    out->push_back(std::move(levels));
-  } else {
-    out->push_back({Count(static_cast<std::size_t>(
-        std::count_if(present.begin(), present.end(), [&](std::size_t row) { return series.numbers[row] > 0.5; })))});
+ private:
+  std::size_t wanted_, count_ = 0;
+  std::vector<bool> seen_;
+};
+
+// One column's blocks, from a walk over its rows.
+class Tally {
+ public:
+  Tally(const Plan& plan, const Series& series, std::uint32_t bins) : series_(series), enough_(plan.minimum_patients) {
+    const Column& column = series.column;
+    if (column.type == Column::Type::kCategory) counts_.resize(column.levels.size());
+    if (series.IsLabel()) counts_.resize(column.classes.empty() ? 2 : column.classes.size());
+    if (column.type == Column::Type::kNumber) counts_.resize(bins);
   }
-}
+
+  void Add(std::size_t row, std::uint32_t patient, const std::uint8_t* bytes) {
+    ++rows_;
+    if (series_.Missing(row, bytes)) return;
+    ++present_;
+    enough_.Add(patient);
+    if (series_.IsLabel()) {
+      counts_[static_cast<std::size_t>(series_.numbers[row])] += 1;
+    } else if (series_.column.type == Column::Type::kCategory) {
+      counts_[static_cast<std::size_t>(series_.Level(bytes))] += 1;
+    } else if (series_.column.type == Column::Type::kNumber) {
+      AddNumber(series_.Number(bytes));
+    } else {
+      AddTensor(bytes);
+    }
+  }
+
+  void Append(Parts* out) {
+    const bool shown = enough_.reached();
+    out->push_back({shown ? 1.0 : 0.0});
+    out->push_back({shown ? Count(present_) : 0.0});
+    out->push_back({shown ? Count(rows_ - present_) : 0.0});
+    if (series_.column.type == Column::Type::kNumber) {
+      Show(shown, {sum_}, out);
+      Show(shown, {squares_[0], squares_[1], squares_[2]}, out);
+      if (!counts_.empty()) Show(shown, std::move(counts_), out);
+    } else if (series_.column.type == Column::Type::kTensor) {
+      Show(shown, {sum_}, out);
+      Show(shown, {squares_[0]}, out);
+    } else if (series_.IsLabel() && series_.column.classes.empty()) {
+      Show(shown, {counts_[1]}, out);
+    } else {
+      Show(shown, std::move(counts_), out);
+    }
+  }
+
+ private:
+  static void Show(bool shown, std::vector<double> values, Parts* out) {
+    if (!shown) std::ranges::fill(values, 0.0);
+    out->push_back(std::move(values));
+  }
+
+  // sum, squares and, with bins, the histogram over the declared range; its top belongs to the last bin.
+  void AddNumber(double value) {
+    const auto [middle, half] = RangeOf(series_.column);
+    const double u = (value - middle) / half;
+    const GridValue at = ToGrid(u);  // All that follows is exact.
+    const double c = at.coarse / kCoarse, f = at.fine / kFine;
+    sum_ += c + at.fine / kGrid;
+    squares_[0] += c * c;
+    squares_[1] += c * f;
+    squares_[2] += f * f;
+    const auto bins = static_cast<double>(counts_.size());
+    if (!counts_.empty()) counts_[static_cast<std::size_t>(std::clamp((u + 1) / 2 * bins, 0.0, bins - 1.0))] += 1;
+  }
+
+  // The mean and the mean square of the row's elements, on the grid, so that their sums are exact too.
+  void AddTensor(const std::uint8_t* bytes) {
+    const auto [middle, half] = RangeOf(series_.column);
+    series_.Elements(bytes, [&](auto zero, const std::uint8_t* at, std::size_t count) {
+      double mean = 0, square = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        auto value = zero;
+        std::memcpy(&value, at + i * sizeof value, sizeof value);
+        const double u = (static_cast<double>(value) - middle) / half;
+        mean += u;
+        square += u * u;
+      }
+      sum_ += OnGrid(mean / Count(count));
+      squares_[0] += OnGrid(square / Count(count));
+    });
+  }
+  static double OnGrid(double u) {
+    const GridValue at = ToGrid(u);
+    return at.coarse / kCoarse + at.fine / kGrid;
+  }
+
+  const Series& series_;
+  EnoughPatients enough_;
+  std::size_t rows_ = 0, present_ = 0;
+  double sum_ = 0;
+  std::array<double, 3> squares_{};
+  std::vector<double> counts_;  // Levels, classes or bins.
+};
 
 }  // namespace
 
@@ -75,11 +144,18 @@ Result<RawContribution> ComputeDescribe(const Plan& plan, const Table& table, co
   out.blocks.push_back({shown ? 1.0 : 0.0});
   out.blocks.push_back({shown ? Count(rows.size()) : 0.0});
   out.blocks.push_back({shown ? Count(patients) : 0.0});
+  std::vector<Tally> tallies;
   for (const std::string& name : request.columns) {
     const Series* series = table.Find(name);
     CHECK(series != nullptr);  // The workbench has compared the schemas.
-    AppendColumn(plan, table, *series, rows, request.bins, &out.blocks);
+    tallies.emplace_back(plan, *series, request.bins);
   }
+  RowCursor cursor(table.store);
+  for (const std::size_t row : rows) {
+    const std::uint8_t* bytes = cursor.At(row);
+    for (Tally& tally : tallies) tally.Add(row, table.patient[row], bytes);
+  }
+  for (Tally& tally : tallies) tally.Append(&out.blocks);
   return out;
 }
 

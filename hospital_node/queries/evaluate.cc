@@ -2,19 +2,17 @@
 // fewer bins, the hospital's own figures for release under its name.
 #include <algorithm>
 
-#include "common/model/fit.h"
 #include "common/model/metrics.h"
+#include "hospital_node/data/sum.h"
 #include "hospital_node/queries/queries.h"
-#include "hospital_node/training/design.h"
+#include "hospital_node/training/table_rows.h"
 
 namespace consilium::node {
 namespace {
 
 // The model's predictions of the test rows; none when their patients are fewer than the plan's minimum.
-struct Scored {
+struct Scored : RowScores {
   bool shown = false;
-  Matrix predicted;  // [rows, outputs]
-  Vector labels, times;
 };
 
 Result<Scored> Score(const Plan& plan, const Table& table, const ModelRequest& request, const Given& given) {
@@ -23,10 +21,9 @@ Result<Scored> Score(const Plan& plan, const Table& table, const ModelRequest& r
   Scored out;
   out.shown = PatientsIn(table, rows.test) >= plan.minimum_patients;
   if (!out.shown) return out;
-  Design design = BuildDesign(plan, table, rows.test, LocalPreprocessing(plan, table, rows, request));
-  out.predicted = Predict(RoundRecipe(plan, request.round, request.model), design.x, model);
-  out.labels = std::move(design.y);
-  out.times = std::move(design.times);
+  const Preprocessing preprocessing = LocalPreprocessing(plan, table, rows, request);
+  const Recipe recipe = RoundRecipe(plan, request.round, request.model);
+  static_cast<RowScores&>(out) = PredictRows(recipe, {{plan, table, rows.test, preprocessing}}, model);
   return out;
 }
 

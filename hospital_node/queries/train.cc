@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "common/model/fit.h"
 #include "common/plan/strategy.h"
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/control.h"
 #include "hospital_node/training/design.h"
+#include "hospital_node/training/table_rows.h"
 
 namespace consilium::node {
 namespace {
@@ -78,10 +78,10 @@ Result<RawContribution> ComputeTrain(const Plan& plan, const Table& table, const
     hooks.correction = correction;
   }
   const Rows rows = TRY(SplitRows(plan, table));
-  const Design design = BuildDesign(plan, table, rows.train, LocalPreprocessing(plan, table, rows, request));
+  const Preprocessing preprocessing = LocalPreprocessing(plan, table, rows, request);
+  const Recipe recipe = RoundRecipe(plan, request.round, request.model);
   TrainingRun run;
-  const auto trained =
-      Fit(RoundRecipe(plan, request.round, request.model), design.x, design.Targets(), start, hooks, &run);
+  const auto trained = FitRows(recipe, {{plan, table, rows.train, preprocessing}}, start, hooks, &run);
   if (!trained) return Zeros(query);  // Diverged; what the hospital remembers stays.
   const double weight = WeightOf(plan, table, rows);
   RawContribution out;

@@ -10,33 +10,22 @@
 namespace consilium::node {
 
 struct Design {
-  Matrix x;      // rows x DesignColumns(plan)
+  Matrix x;      // rows x DesignWidth(plan)
   Vector y;      // The label: 0 or 1, a number, or a class's number.
   Vector times;  // Of the label's event, where the plan names them; else empty.
   // As the loss takes them: row by row the label, and the time where there are times.
   [[nodiscard]] std::vector<double> Targets() const;
 };
 
+// From targets row by row, `each` a row: the label, and the event's time where there are two.
+void SplitTargets(const Vector& targets, std::size_t each, Vector* labels, Vector* times);
 // With standardize = "site" the preprocessing has no mean and sd: SiteScaled fills them in from the training rows.
 Design BuildDesign(const Plan& plan, const Table& table, const std::vector<std::size_t>& rows,
                    const Preprocessing& preprocessing);
 Preprocessing SiteScaled(const Plan& plan, const Table& table, const std::vector<std::size_t>& train,
                          Preprocessing preprocessing);
+std::vector<std::uint32_t> RowNumbers(const std::vector<std::size_t>& rows);  // As TableSource takes them.
 // All of a hospital's own: imputation and scale from its training rows; what a model trained alone would use.
 Preprocessing OwnPreprocessing(const Plan& plan, const Table& table, const std::vector<std::size_t>& train);
-
-// Sums whose error does not grow with the number of terms (Neumaier 1974).
-class CompensatedSum {
- public:
-  void Add(double v) {
-    const double sum = sum_ + v;
-    lost_ += std::abs(sum_) >= std::abs(v) ? (sum_ - sum) + v : (v - sum) + sum_;
-    sum_ = sum;
-  }
-  [[nodiscard]] double value() const { return sum_ + lost_; }
-
- private:
-  double sum_ = 0, lost_ = 0;
-};
 
 }  // namespace consilium::node

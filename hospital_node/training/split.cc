@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "common/crypto/hash.h"
 
 namespace consilium::node {
@@ -19,8 +21,8 @@ std::vector<Side> SideOfPatients(const Plan& plan, const Table& table) {
   if (plan.use_split_column) return table.declared_side;
   std::vector<Side> out;
   const std::string seed = std::to_string(plan.seed);
-  for (const std::string& id : table.patient_ids) {
-    const Digest digest = Fields("consilium/split").AddText(seed).AddText(id).Hash();
+  for (std::size_t patient = 0; patient < table.patients(); ++patient) {
+    const Digest digest = Fields("consilium/split").AddText(seed).AddText(table.patient_ids[patient]).Hash();
     out.push_back(Fraction(digest) < plan.test_fraction ? Side::kTest : Side::kTrain);
   }
   return out;
@@ -41,9 +43,13 @@ Result<Rows> SplitRows(const Plan& plan, const Table& table) {
     return Fail(Code::kInvalid,
                 fmt::format("the data set has no column \"{}\" of times; add it to its schema", plan.time));
   const std::vector<Side> sides = SideOfPatients(plan, table);
+  // Only what no label is lies in the row store.
+  std::optional<RowCursor> cursor;
+  if (!label->IsLabel() || time != nullptr) cursor.emplace(table.store);
   Rows out;
   for (std::size_t row = 0; row < table.rows(); ++row) {
-    if (label->MissingAt(row) || (time != nullptr && time->MissingAt(row))) {
+    const std::uint8_t* bytes = cursor ? cursor->At(row) : nullptr;
+    if (label->Missing(row, bytes) || (time != nullptr && time->Missing(row, bytes))) {
       ++out.unlabelled;
     } else {
       (sides[table.patient[row]] == Side::kTest ? out.test : out.train).push_back(row);

@@ -15,7 +15,7 @@ class Infer : public ::testing::Test {
  protected:
   std::string Draft(const std::string& csv) {
     scratch_.Write("patients.csv", csv);
-    const auto draft = InferSchema((scratch_.path() / "patients.csv").string());
+    const auto draft = InferCsv((scratch_.path() / "patients.csv").string());
     EXPECT_TRUE(draft.has_value()) << draft.error().what;
     if (!draft) return "";
     const auto schema = ParseSchema(*draft, "draft.toml");
@@ -36,7 +36,7 @@ TEST_F(Infer, WhatNoSchemaCanHoldIsNoLevelAndNoRange) {
   Draft("a,b\n.,x\n39007919254740993,s\n");
   Draft("a,b\n1e-320,1e200\n-3e-310,2\n");
   scratch_.Write("twice.csv", "a,a\n1,2\n");
-  const auto twice = InferSchema((scratch_.path() / "twice.csv").string());
+  const auto twice = InferCsv((scratch_.path() / "twice.csv").string());
   ASSERT_FALSE(twice.has_value());
   EXPECT_TRUE(Has(twice.error().what, "twice.csv:1: column \"a\" is there twice")) << twice.error().what;
 }
@@ -67,7 +67,7 @@ TEST_F(Infer, OddFilesToo) {
 TEST_F(Infer, WhatIsNoTableIsNamed) {
   const auto code = [&](const std::string& csv) {
     scratch_.Write("bad.csv", csv);
-    const auto draft = InferSchema((scratch_.path() / "bad.csv").string());
+    const auto draft = InferCsv((scratch_.path() / "bad.csv").string());
     return draft ? std::string("taken") : draft.error().what;
   };
   EXPECT_TRUE(Has(code(""), "empty"));
@@ -89,7 +89,7 @@ TEST_F(Infer, ExcludedPatientsAreReadAsIfTheyWereNotThere) {
   ASSERT_TRUE(table.has_value()) << table.error().what;
   EXPECT_EQ(table->patients(), 1U);
   EXPECT_EQ(table->rows(), 1U);
-  EXPECT_EQ(table->patient_ids.front(), "c");
+  EXPECT_EQ(table->patient_ids[0], "c");
 }
 
 }  // namespace

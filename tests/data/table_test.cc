@@ -8,7 +8,9 @@
 #include <fstream>
 
 #include "hospital_node/data/cell.h"
+#include "hospital_node/data/profile.h"
 #include "tests/data/columns.h"
+#include "tests/data/tables.h"
 
 namespace consilium::node {
 namespace {
@@ -62,15 +64,19 @@ TEST_F(TableTest, TypedColumnsWithMissingValues) {
   ASSERT_TRUE(table.has_value()) << table.error().what;
   EXPECT_EQ(table->rows(), 4U);
   EXPECT_EQ(table->patients(), 4U);
-  const Series& age = *table->Find("age");
-  EXPECT_EQ(age.numbers[0], 41);
-  EXPECT_TRUE(std::isnan(age.numbers[1])) << "the code for every column";
-  EXPECT_TRUE(std::isnan(age.numbers[2])) << "the column's own code, as a number";
-  EXPECT_EQ(age.numbers[3], 50.5);
-  EXPECT_EQ(table->Find("sex")->levels, (std::vector<std::int32_t>{1, 0, -1, 1})) << "1.0 is level 1";
+  const std::vector<double> age = testing::NumbersOf(*table, "age");
+  EXPECT_EQ(age[0], 41);
+  EXPECT_TRUE(std::isnan(age[1])) << "the code for every column";
+  EXPECT_TRUE(std::isnan(age[2])) << "the column's own code, as a number";
+  EXPECT_EQ(age[3], 50.5);
+  EXPECT_EQ(testing::LevelsOf(*table, "sex"), (std::vector<int>{1, 0, -1, 1})) << "1.0 is level 1";
   EXPECT_EQ(table->Find("sick")->numbers[1], 1);
   EXPECT_TRUE(table->Find("sick")->MissingAt(3));
-  EXPECT_EQ(age.Missing(), 2U);
+  const std::vector<Profile> profiles = ProfilesOf(*table);
+  EXPECT_EQ(profiles[0].missing, 2U);
+  EXPECT_EQ(profiles[0].mean, 45.75);
+  EXPECT_EQ(profiles[1].counts, (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(profiles[2].counts, (std::vector<std::uint64_t>{1, 2})) << "negative, positive";
   EXPECT_EQ(table->ignored_columns, std::vector<std::string>{"extra"});
 }
 
@@ -134,7 +140,7 @@ TEST_F(TableTest, FilesOfAFolderAreReadTogetherInNameOrder) {
   Write(".hidden.csv", "not read");
   const auto table = Read();
   ASSERT_TRUE(table.has_value()) << table.error().what;
-  EXPECT_EQ(table->Find("age")->numbers, (std::vector<double>{1, 2}));
+  EXPECT_EQ(testing::NumbersOf(*table, "age"), (std::vector<double>{1, 2}));
   EXPECT_EQ(table->files.size(), 2U);
   const auto one = ReadTable((folder_ / "b.csv").string(), schema_);
   ASSERT_TRUE(one.has_value()) << "a data set may be one file";
@@ -151,7 +157,7 @@ TEST_F(TableTest, FilesWithoutAHeaderTakeTheirNamesFromTheSchema) {
   schema_.file_columns = {"age", "spare", "sex", "sick"};
   const auto table = ReadText("41,x,1,0\n42,y,0,1\n");
   ASSERT_TRUE(table.has_value()) << table.error().what;
-  EXPECT_EQ(table->Find("age")->numbers, (std::vector<double>{41, 42}));
+  EXPECT_EQ(testing::NumbersOf(*table, "age"), (std::vector<double>{41, 42}));
   EXPECT_TRUE(Fault("41,1,0\n").starts_with("p.csv:1: 3 fields where 4 are expected"));
   EXPECT_TRUE(Fault("").starts_with("p.csv: the file is empty"));
 }
@@ -161,7 +167,7 @@ TEST_F(TableTest, RowsOfAPatientShareTheirNumber) {
   const auto table = ReadText("id,age,sex,sick\nx,1,0,0\ny,2,0,0\nx,3,0,1\n");
   ASSERT_TRUE(table.has_value()) << table.error().what;
   EXPECT_EQ(table->patient, (std::vector<std::uint32_t>{0, 1, 0}));
-  EXPECT_EQ(table->patient_ids, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(table->patient_ids.names, (std::vector<std::string>{"x", "y"}));
   EXPECT_TRUE(Fault("id,age,sex,sick\n,1,0,0\n").starts_with("p.csv:2: column \"id\": the patient id is missing"));
 }
 

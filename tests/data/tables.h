@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "hospital_node/data/table.h"
+#include "hospital_node/data/builder.h"
 #include "tests/data/plans.h"
 
 namespace consilium::testing {
@@ -19,23 +19,35 @@ inline constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 inline node::Table SmallTable(const std::vector<SmallRow>& rows) {
   const Schema schema = SmallTrainPlan().schema;
-  node::Table out;
-  for (const Column& column : schema.columns) {
-    if (column.type != Column::Type::kText) out.series.push_back({column, {}, {}});
-  }
+  const node::ReadOptions options;
+  node::TableBuilder builder(schema, options);
   for (const SmallRow& row : rows) {
-    for (node::Series& series : out.series) {
-      const std::string& name = series.column.name;
-      if (name == "grade") {
-        series.levels.push_back(row.grade - 1);
-      } else {
-        series.numbers.push_back(name == "age" ? row.age : name == "dose" ? row.dose : row.sick);
-      }
+    for (std::size_t i = 0; i < builder.series().size(); ++i) {
+      const std::string& name = builder.series()[i].column.name;
+      const double number = name == "age" ? row.age : name == "dose" ? row.dose : row.sick;
+      const bool missing = name == "grade" ? row.grade == 0 : std::isnan(number);
+      builder.Put(i, {missing, number, row.grade - 1, "", ""});
     }
-    const auto known = std::find(out.patient_ids.begin(), out.patient_ids.end(), row.id);
-    out.patient.push_back(static_cast<std::uint32_t>(known - out.patient_ids.begin()));
-    if (known == out.patient_ids.end()) out.patient_ids.push_back(row.id);
+    EXPECT_TRUE(builder.Commit(row.id, std::nullopt, "row").has_value());
   }
+  auto table = builder.Finish();
+  EXPECT_TRUE(table.has_value());
+  return std::move(*table);
+}
+
+// A column's numbers, from wherever they lie; labels too.
+inline std::vector<double> NumbersOf(const node::Table& table, std::string_view name) {
+  const node::Series& series = *table.Find(name);
+  if (series.IsLabel()) return series.numbers;
+  std::vector<double> out;
+  node::RowCursor cursor(table.store);
+  for (std::size_t row = 0; row < table.rows(); ++row) out.push_back(series.Number(cursor.At(row)));
+  return out;
+}
+inline std::vector<int> LevelsOf(const node::Table& table, std::string_view name) {
+  std::vector<int> out;
+  node::RowCursor cursor(table.store);
+  for (std::size_t row = 0; row < table.rows(); ++row) out.push_back(table.Find(name)->Level(cursor.At(row)));
   return out;
 }
 

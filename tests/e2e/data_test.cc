@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "coordinator/daemon.h"
+#include "tests/data/archives.h"
 #include "tests/e2e/federation.h"
 
 namespace consilium::e2e {
@@ -101,6 +102,133 @@ TEST_F(Tables, EachFaultIsTwoWithFileAndLine) {
     EXPECT_LT(refused.err.size(), 4096U) << c.what << ": what is wrong is not printed at length";
     EXPECT_TRUE(refused.out.empty()) << c.what;
   }
+}
+
+constexpr const char* kXrays = R"([file]
+pattern = "xrays-*.npz"
+parts = ["train", "test"]
+[split]
+column = "part"
+train = ["train"]
+test = ["test"]
+[columns.image]
+type = "tensor"
+array = "images"
+shape = [16, 16]
+minimum = 0
+maximum = 255
+[columns.sick]
+type = "label"
+array = "labels"
+positive = ["1"]
+negative = ["0"]
+)";
+
+// A hospital's images: the sick ones are brighter in the middle.
+std::string Images(int hospital, int rows) {
+  std::string pixels, labels;
+  for (int i = 0; i < rows; ++i) {
+    const bool sick = (i + hospital) % 3 == 0;
+    labels += sick ? '\1' : '\0';
+    for (int at = 0; at < 256; ++at) {
+      const bool middle = at / 16 > 5 && at / 16 < 10;
+      pixels += static_cast<char>((hospital * 31 + i * 17 + at * 7) % 64 + (sick && middle ? 90 : 20));
+    }
+  }
+  const std::string n = std::to_string(rows);
+  const std::string images = testing::Npy("|u1", "(" + n + ", 16, 16)", pixels),
+                    column = testing::Npy("|u1", "(" + n + ", 1)", labels);
+  return testing::Zip({{"train_images.npy", images},
+                       {"train_labels.npy", column},
+                       {"test_images.npy", images},
+                       {"test_labels.npy", column}});
+}
+
+TEST(Arrays, AStudyOfImagesRunsFromNpzFiles) {
+  Federation federation;
+  const fs::path schema = federation.root() / "data" / "xrays.toml";
+  WriteText(schema, kXrays);
+  for (int i = 0; i < kHospitals; ++i) {
+    const fs::path file = federation.root() / ("xrays-" + std::to_string(i) + ".npz");
+    WriteText(file, Images(i, 60));
+    const ProgramOutput added = federation.Node(i, {"data", "add", "DIR", "xrays", "--npz", file, "--schema", schema});
+    ASSERT_EQ(added.status, 0) << added.err;
+    EXPECT_TRUE(Contains(added.out, "xrays: 120 rows, 120 patients, 1 file(s)")) << added.out;
+    EXPECT_TRUE(Contains(added.out, "tensor 16 x 16")) << added.out;
+    EXPECT_TRUE(Contains(added.out, "positive: 40, negative: 80")) << added.out;
+    EXPECT_EQ(federation.Node(i, {"data", "add", "DIR", "xrays", "--npz", file}).status, 0) << "its schema is known";
+  }
+  EXPECT_TRUE(Contains(federation.Node(0, {"data", "list", "DIR"}).out, "xrays-0.npz"));
+  federation.StartAll();
+  const fs::path plan = federation.root() / "data" / "xrays-plan.toml";
+  WriteText(plan,
+            "[study]\nname = 'xrays'\npurpose = 'p'\nresearcher = 'r'\nminimum_hospitals = 3\nrounds = 4\n[data]\n"
+            "dataset = 'xrays'\nschema = 'xrays.toml'\nlabel = 'sick'\nfeatures = ['image']\nsplit = 'column'\n"
+            "[training]\nlearning_rate = 0.05\n[privacy]\nmode = 'none'\n[aggregation]\nprofile = 'visible'\n");
+  const ProgramOutput summary = federation.Cli({"study", "check", plan});
+  EXPECT_TRUE(Contains(summary.out, "image: an image of 16 x 16 numbers from 0 to 255")) << summary.out << summary.err;
+  const Value submitted = federation.CliJson({"study", "submit", plan});
+  const std::string study = submitted["study"].AsString();
+  federation.ApproveAll(study);
+  const Value end = federation.WaitEnd(study);
+  EXPECT_EQ(end["phase"].AsString(), "complete") << CanonicalJson(end);
+  EXPECT_GT(end["results"]["evaluation"]["auroc"].AsDouble(), 0.95);
+
+  const Value simulated =
+      federation.CliJson({"simulate", plan, "--data", federation.root(), "--out", federation.root() / "simulated"});
+  EXPECT_EQ(simulated["study"]["id"].AsString(), study);
+  EXPECT_EQ(simulated["model_sha256"].AsString(), end["model_sha256"].AsString());
+}
+
+TEST_F(Tables, WrongSourcesAreTwoAndSayWhatIsRight) {
+  const fs::path schema = federation_.root() / "data" / "xrays.toml", npz = federation_.root() / "x.npz";
+  WriteText(schema, kXrays);
+  WriteText(npz, Images(0, 12));
+  const auto add = [&](const std::vector<std::string>& source) {
+    std::vector<std::string> words = {"data", "add", "DIR", "xrays", "--schema", schema.string()};
+    words.insert(words.end(), source.begin(), source.end());
+    return federation_.Node(0, words);
+  };
+  EXPECT_EQ(add({}).status, 2) << "no source";
+  EXPECT_EQ(add({"--npz", npz, "--csv", csv_}).status, 2) << "two sources";
+  EXPECT_EQ(add({"--npz", federation_.root() / "absent.npz"}).status, 5);
+  const ProgramOutput pairs = add({"--idx", npz, npz});
+  EXPECT_EQ(pairs.status, 2);
+  EXPECT_TRUE(Contains(pairs.err, "2 idx files were given, and 4 are needed")) << pairs.err;
+  WriteText(csv_, good_);
+  EXPECT_TRUE(Contains(add({"--csv", csv_}).err, "which no CSV file holds"));
+  WriteText(npz, Images(0, 12).substr(0, 1000));
+  const ProgramOutput cut = add({"--npz", npz});
+  EXPECT_EQ(cut.status, 2);
+  EXPECT_TRUE(Contains(cut.err, "x.npz: at byte 1000: no zip directory ends here; the file was cut off")) << cut.err;
+  const ProgramOutput unknown = federation_.Node(0, {"data", "add", "DIR", "xrays", "--npz", npz});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_TRUE(Contains(unknown.err, "is a new data set and needs --schema FILE")) << unknown.err;
+}
+
+TEST(Spool, ALargeTableIsKeptInTheNodesDirectoryUntilItIsRemoved) {
+  Federation federation;
+  const fs::path schema = federation.root() / "data" / "xrays.toml", npz = federation.root() / "x.npz";
+  const fs::path spool = federation.node(0) / "spool";
+  std::string text = kXrays;
+  text.replace(text.find("[16, 16]"), 8, "[1024, 1024]");
+  WriteText(schema, text);
+  const std::string images = testing::Npy("|u1", "(40, 1024, 1024)", std::string(40 << 20, '\1'));
+  const std::string labels = testing::Npy("|u1", "(40,)", std::string(40, '\1'));
+  WriteText(npz, testing::Zip({{"train_images.npy", images},
+                               {"train_labels.npy", labels},
+                               {"test_images.npy", images},
+                               {"test_labels.npy", labels}}));
+  const auto kept = [&] { return std::distance(fs::directory_iterator(spool), fs::directory_iterator()); };
+  const ProgramOutput added = federation.Node(0, {"data", "add", "DIR", "xrays", "--npz", npz, "--schema", schema});
+  ASSERT_EQ(added.status, 0) << added.err;
+  EXPECT_EQ(kept(), 1) << "80 MiB";
+  EXPECT_TRUE(Contains(added.out, "the node keeps their rows (84 MB) in its own folder")) << added.out;
+  EXPECT_EQ(fs::status(spool).permissions() & fs::perms::mask, fs::perms::owner_all);
+  EXPECT_EQ(federation.Node(0, {"data", "check", "DIR", "other", "--npz", npz, "--schema", schema}).status, 0);
+  EXPECT_EQ(kept(), 1) << "what was only checked is not kept, and what is registered is";
+  EXPECT_EQ(federation.Node(0, {"data", "remove", "DIR", "xrays"}).status, 0);
+  EXPECT_EQ(kept(), 0);
 }
 
 TEST(Classes, ASingleOneAtOneHospitalIsAWarningThereAndTheStudyGoesOn) {

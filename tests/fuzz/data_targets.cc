@@ -1,7 +1,4 @@
 // Tables, models, queries and answers.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <map>
 
@@ -15,25 +12,10 @@
 #include "hospital_node/queries/queries.h"
 #include "hospital_node/training/control.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/memory_file.h"
 
 namespace consilium::fuzz {
 namespace {
-
-// A file without a place on any disk.
-class MemoryFile {
- public:
-  explicit MemoryFile(ByteView bytes) : fd_(memfd_create("fuzz", MFD_CLOEXEC)) {
-    CHECK(fd_ >= 0);
-    CHECK(write(fd_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  ~MemoryFile() { close(fd_); }
-  [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-
- private:
-  int fd_;
-};
 
 constexpr std::string_view kSchema = R"([file]
 missing = ["", "?"]
@@ -93,27 +75,44 @@ void TryRecords(const MemoryFile& file, char delimiter) {
   CHECK(more.has_value() && !*more);
 }
 
+void CheckCell(const node::Series& series, std::size_t row, const std::uint8_t* bytes) {
+  const Column& column = series.column;
+  const auto inside = [&](double v) { return v >= column.minimum && v <= column.maximum; };
+  if (column.type == Column::Type::kCategory)
+    CHECK(series.Level(bytes) >= -1 && series.Level(bytes) < static_cast<int>(column.levels.size()));
+  if (column.type == Column::Type::kNumber) CHECK(series.Missing(row, bytes) || inside(series.Number(bytes)));
+  if (column.type != Column::Type::kTensor) return;
+  series.Elements(bytes, [&](auto zero, const std::uint8_t* at, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto value = zero;
+      std::memcpy(&value, at + i * sizeof value, sizeof value);
+      CHECK(inside(static_cast<double>(value)));
+    }
+  });
+}
+
+}  // namespace
+
 void CheckTable(const node::Table& table, const Schema& schema) {
   CHECK(table.rows() >= 1 && table.rows() <= node::kMaxRows && table.patients() <= table.rows());
-  CHECK(std::set<std::string>(table.patient_ids.begin(), table.patient_ids.end()).size() == table.patients());
+  std::set<std::string> ids;
+  for (std::size_t i = 0; i < table.patients(); ++i) ids.insert(table.patient_ids[i]);
+  CHECK(ids.size() == table.patients() && table.store.rows() == table.rows());
   for (const std::uint32_t patient : table.patient) CHECK(patient < table.patients());
   if (!schema.split_column.empty()) CHECK(table.declared_side.size() == table.patients());
   for (const node::Series& series : table.series) {
-    const Column& column = series.column;
-    if (column.type == Column::Type::kCategory) {
-      CHECK(series.levels.size() == table.rows() && series.numbers.empty());
-      for (const std::int32_t level : series.levels)
-        CHECK(level >= -1 && level < static_cast<std::int32_t>(column.levels.size()));
-      continue;
-    }
-    CHECK(series.numbers.size() == table.rows() && series.levels.empty());
-    for (const double v : series.numbers) {
-      if (std::isnan(v)) continue;
-      if (column.type == Column::Type::kNumber) CHECK(v >= column.minimum && v <= column.maximum);
-      if (column.type == Column::Type::kLabel) CHECK(v == 0 || v == 1);
-    }
+    const double values = series.column.classes.empty() ? 2 : static_cast<double>(series.column.classes.size());
+    CHECK(series.numbers.size() == (series.IsLabel() ? table.rows() : 0));
+    for (const double v : series.numbers) CHECK(std::isnan(v) || (v >= 0 && v < values && v == std::floor(v)));
+  }
+  node::RowCursor cursor(table.store);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const std::uint8_t* bytes = cursor.At(row);
+    for (const node::Series& series : table.series) CheckCell(series, row, bytes);
   }
 }
+
+namespace {
 
 const std::vector<Plan>& Plans() {
   static const std::vector<Plan> plans = [] {
@@ -176,7 +175,7 @@ void Csv(ByteView input) {
   }
   CheckTable(*table, *schema);
   if (schema->patient_id == "row") return;
-  const std::set<std::string> excluded = {node::PatientMark(table->patient_ids.front())};
+  const std::set<std::string> excluded = {node::PatientMark(table->patient_ids[0])};
   const auto rest = node::ReadTable(file.path(), *schema, {.excluded = &excluded});
   CHECK(rest.has_value() == (table->patients() > 1));
   if (rest) CHECK(rest->patients() == table->patients() - 1);
@@ -185,7 +184,7 @@ void Csv(ByteView input) {
 // A draft is a schema, and the file satisfies it.
 void Infer(ByteView input) {
   const MemoryFile file(input);
-  const Result<std::string> toml = node::InferSchema(file.path());
+  const Result<std::string> toml = node::InferCsv(file.path());
   CHECK(Says(toml));
   if (!toml) return;
   const Result<Schema> schema = ParseSchema(*toml, "draft.toml");

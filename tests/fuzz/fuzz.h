@@ -74,6 +74,11 @@ void Safetensors(ByteView input);
 void StudyMemory(ByteView input);
 void QueryJson(ByteView input);
 void AnswerWords(ByteView input);
+// array_targets.cc
+void IdxFile(ByteView input);
+void NpyFile(ByteView input);
+void NpzFile(ByteView input);
+void TableFile(ByteView input);
 // wire_targets.cc
 void EnvelopeFrame(ByteView input);
 void ChunkFrame(ByteView input);

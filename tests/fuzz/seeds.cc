@@ -7,7 +7,9 @@
 #include "common/model/spec.h"
 #include "common/turn/reply.h"
 #include "common/wire/records.h"
+#include "hospital_node/data/table_file.h"
 #include "hospital_node/training/control.h"
+#include "tests/data/archives.h"
 #include "tests/fuzz/world.h"
 #include "tests/wire/examples.h"
 
@@ -163,6 +165,43 @@ void Others(const Writer& writer) {
   }
 }
 
+void Arrays(const Writer& writer) {
+  using testing::Idx;
+  using testing::Npy;
+  using testing::Raw;
+  const std::vector<std::uint8_t> bytes = {1, 2, 3, 4, 50, 60, 70, 80};
+  const std::string idx = Idx<std::uint8_t>(0x08, {2, 2, 2}, bytes);
+  writer.Put("idx", "bytes", idx);
+  writer.Put("idx", "gzip", testing::Gzip(idx));
+  writer.Put("idx", "shorts", Idx<std::int16_t>(0x0B, {2, 1}, {-1, 300}));
+  writer.Put("idx", "doubles", Idx<double>(0x0E, {1, 2}, {0.5, NAN}));
+  const std::string images = Npy("|u1", "(2, 2, 2)", Raw(bytes)),
+                    labels = Npy("<i8", "(2, 1)", Raw<std::int64_t>({2, 0}));
+  const std::string ages = Npy(">f4", "(2,)", Raw<float>({3.5F, NAN}, true), 2),
+                    ids = Npy("<u2", "(2,)", Raw<std::uint16_t>({7, 9}));
+  writer.Put("npy", "images", images);
+  writer.Put("npy", "labels", labels);
+  writer.Put("npy", "ages", ages);
+  const std::vector<testing::ZipEntry> all = {
+      {"image.npy", images}, {"label.npy", labels}, {"age.npy", ages, false}, {"id.npy", ids, false}};
+  writer.Put("npz", "all", testing::Zip(all));
+  writer.Put("npz", "zip64", testing::Zip(all, {.zip64 = true}));
+  writer.Put("npz", "parts", testing::Zip({{"train_x.npy", images}, {"test_x.npy", images}}));
+  writer.Put("npz", "overlap", testing::Zip(all, {.shift = 20}));
+  writer.Put("npz", "claim", testing::Zip(all, {.claim_size = 1U << 30}));
+  node::Table table;
+  table.series.resize(3);
+  table.series[0].element = node::Element::kU8;
+  table.series[1].column.type = Column::Type::kLabel;
+  table.series[1].numbers = {2, NAN};
+  table.patient = {0, 1};
+  table.patient_ids = {{"7", "9"}, 2};
+  table.files = {"set.npz"};
+  const Bytes tail = node::TableTail(table);
+  std::string input = {0, 24};  // Two rows of four bytes and a double.
+  writer.Put("table_file", "two-rows", input + std::string(Text(tail)));
+}
+
 // Bit 128: the next event comes in the same turn. Bit 64: jobs are done at once.
 void Events(const Writer& writer) {
   constexpr std::uint8_t kNow = 64;
@@ -232,6 +271,7 @@ int WriteSeeds(const std::filesystem::path& folder) {
   Records(writer);
   JsonTexts(writer);
   Others(writer);
+  Arrays(writer);
   Events(writer);
   return 0;
 }

@@ -52,6 +52,7 @@ const std::vector<std::pair<std::regex, std::string>> kDoors = {
     {std::regex("^httplib\\.h$"), "common/http"},
     {std::regex("^(toml\\+\\+|nlohmann)/.*"), "common/settings"},
     {std::regex("^spdlog/.*"), "common/base"},
+    {std::regex("^zlib\\.h$"), "hospital_node/data"},
     {std::regex("^(dnnl|oneapi/).*"), "common/model"},
 };
 

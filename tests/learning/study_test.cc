@@ -8,6 +8,7 @@
 #include "common/model/parameters.h"
 #include "hospital_node/data/table.h"
 #include "hospital_node/training/split.h"
+#include "tests/data/tables.h"
 #include "tests/learning/federation.h"
 
 namespace consilium {
@@ -27,12 +28,12 @@ class DemoStudyTest : public ::testing::Test {
     std::vector<double> out;
     for (const auto& spec : federation_.hospitals) {
       const node::Table table = *node::ReadTable(spec.folder, *ParseSchema(spec.schema, "schema"));
-      const node::Series& series = *table.Find(column);
+      const std::vector<double> numbers = testing::NumbersOf(table, column);
       std::vector<std::size_t> rows(table.rows());
       for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
       if (train_only) rows = node::SplitRows(federation_.plan, table)->train;
       for (const std::size_t row : rows) {
-        if (!series.MissingAt(row)) out.push_back(series.numbers[row]);
+        if (!std::isnan(numbers[row])) out.push_back(numbers[row]);
       }
     }
     return out;

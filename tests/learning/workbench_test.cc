@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hospital_node/data/table.h"
 #include "tests/data/plans.h"
 #include "tests/learning/federation.h"
 
@@ -96,6 +97,45 @@ TEST_F(WorkbenchTest, ComputesNothingForFewerPatientsThanTheMinimum) {
   const auto refused = workbench_.Compute(plan, Spec(), query, {});
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kRefused);
+}
+
+// Everybody withdrew: the data set is there, and nobody is in it.
+TEST_F(WorkbenchTest, AnEmptyHospitalIsToldAndTakesNoPart) {
+  Patients(20);
+  node::DataSetSpec spec = Spec();
+  for (int i = 0; i < 20; ++i) spec.excluded.insert(node::PatientMark("p" + std::to_string(i)));
+  const auto report = workbench_.Check(spec);
+  ASSERT_TRUE(report.has_value()) << report.error().what;
+  EXPECT_EQ((*report)["rows"].AsInteger(), 0);
+  EXPECT_EQ((*report)["warnings"].AsArray().size(), 1U) << CanonicalJson((*report)["warnings"]);
+  EXPECT_NE((*report)["warnings"].AsArray()[0].AsString().find("only 0 patients"), std::string::npos);
+  for (Plan plan : {SmallTrainPlan(), SmallDescribePlan()}) {
+    const auto refused = workbench_.Preflight(plan, spec);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::kRefused);
+    EXPECT_NE(refused.error().what.find("has 0 patients"), std::string::npos) << refused.error().what;
+    const auto silent = workbench_.Compute(plan, spec, (*MakeAlgorithm(plan))->Next(2)->query, {});
+    ASSERT_FALSE(silent.has_value());
+    EXPECT_EQ(silent.error().code, Code::kRefused);
+  }
+  const auto own = workbench_.OwnResults(SmallTrainPlan(), spec, {}, {});
+  ASSERT_TRUE(own.has_value()) << own.error().what;
+  EXPECT_EQ((*own)["test_rows"].AsInteger(), 0);
+  EXPECT_EQ(own->AsObject().at("local")["auroc"], Value());
+}
+
+TEST_F(WorkbenchTest, AFileWhosePatientsAllWithdrewHidesNoOther) {
+  Patients(20);
+  scratch_.Write("second.csv", "id,age,dose,grade,sick\nq,40,0,1,1\n");
+  node::DataSetSpec spec = Spec();
+  spec.excluded = {node::PatientMark("q")};
+  const auto report = workbench_.Check(spec);
+  ASSERT_TRUE(report.has_value()) << report.error().what;
+  EXPECT_EQ((*report)["patients"].AsInteger(), 20);
+  scratch_.Write("second.csv", "id,age,dose,grade,sick\n");
+  const auto hollow = workbench_.Check(spec);
+  ASSERT_FALSE(hollow.has_value()) << "a file without rows was not exported whole";
+  EXPECT_NE(hollow.error().what.find("second.csv: has a header but no rows of data"), std::string::npos);
 }
 
 TEST_F(WorkbenchTest, PreflightAcceptsDataThatFit) {

@@ -55,6 +55,7 @@ class TestWorkbench final : public Workbench {
     if (spec.folder == "/broken") return Fail(Code::kInvalid, "a.csv:3: column age: \"x\" is no number");
     return Value().Set("rows", 40).Set("patients", 30);
   }
+  void Keep(const std::vector<DataSetSpec>& /*registered*/) const override {}
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& /*spec*/) const override {
     if (plan.minimum_patients > 30) return Fail(Code::kRefused, "30 patients are fewer than the minimum");
     return {};

@@ -221,6 +221,57 @@ TEST(Plan, DesignColumnsAreOneHotWithoutTheReference) {
   EXPECT_EQ(DesignColumns(Good(kTrain)), (std::vector<std::string>{"age", "chol", "cp=2", "cp=3", "cp=4"}));
 }
 
+constexpr const char* kImageSchema = R"([file]
+parts = ["train", "test"]
+[split]
+column = "part"
+train = ["train"]
+test = ["test"]
+[columns.image]
+type = "tensor"
+shape = [28, 28]
+minimum = 0
+maximum = 255
+[columns.sick]
+type = "label"
+positive = [1]
+negative = [0]
+[columns.digit]
+type = "label"
+classes = ["a", "b", "c"]
+)";
+
+Result<Plan> ImagePlan(const std::string& label, const std::string& more = "") {
+  const std::string toml =
+      "[study]\nname = 'n'\npurpose = 'p'\nresearcher = 'r'\n[data]\ndataset = 'd'\nschema = 's'\n"
+      "split = 'column'\nfeatures = ['image']\nlabel = '" +
+      label + "'\n[training]\n[privacy]\nmode = 'none'\n[aggregation]\nprofile = 'visible'\n" + more;
+  return ParsePlanToml(toml, "p.toml", [](const std::string&) -> Result<std::string> { return kImageSchema; });
+}
+
+TEST(Plan, ATensorIsOneDesignColumnOfManyInputs) {
+  const auto plan = ImagePlan("sick");
+  ASSERT_TRUE(plan.has_value()) << plan.error().what;
+  EXPECT_EQ(DesignColumns(*plan), std::vector<std::string>{"image"});
+  EXPECT_EQ(DesignWidth(*plan), 784U);
+  EXPECT_TRUE(NeedsMoments(*plan)) << "one scale for the tensor as a whole";
+  EXPECT_FALSE(NeedsMoments(*ImagePlan("sick", "[preprocessing]\nstandardize = 'declared'\n"))) << "nothing is imputed";
+  EXPECT_EQ(ParsePlan(Canonical(*plan))->id(), plan->id());
+  const std::string text = Summary(*plan);
+  for (const char* part : {"image: an image of 28 x 28 numbers from 0 to 255", "the model's 785 parameters",
+                           "the patients of the data set's own test part (test)"})
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  EXPECT_EQ(text.find("'part'"), std::string::npos) << "no column of that name is read";
+}
+
+TEST(Plan, ALogisticModelHasTwoClasses) {
+  const auto plan = ImagePlan("digit");
+  ASSERT_FALSE(plan.has_value());
+  EXPECT_NE(plan.error().what.find("a logistic model tells yes from no, and the label 'digit' has 3 classes"),
+            std::string::npos)
+      << plan.error().what;
+}
+
 TEST(Summary, OpensWithTheWarningAndSaysWhatLeaves) {
   const Plan plan = Good(kTrain);
   const std::string warning = "NO DIFFERENTIAL PRIVACY; THE COORDINATOR SEES EACH HOSPITAL'S CONTRIBUTION";

@@ -161,6 +161,74 @@ TEST(Schema, OnlyMeaningMustAgreeBetweenHospitals) {
   EXPECT_NE(Compatible(wanted, local, "age").error().what.find("not in this data set's schema"), std::string::npos);
 }
 
+constexpr const char* kImages = R"([file]
+parts = ["train", "val", "test"]
+[split]
+column = "part"
+train = ["train", "val"]
+test = ["test"]
+[columns.image]
+type = "tensor"
+array = "images"
+shape = [28, 28]
+minimum = 0
+maximum = 255
+[columns.digit]
+type = "label"
+classes = [0, 1, 2, 3]
+)";
+
+TEST(Schema, TensorsClassesAndPartsReadBack) {
+  const Schema s = ParseSchema(kImages, "s.toml").value();
+  EXPECT_EQ(s.columns[0].shape, (std::vector<std::uint32_t>{28, 28}));
+  EXPECT_EQ(s.columns[0].Elements(), 784U);
+  EXPECT_EQ(s.columns[1].classes, (std::vector<std::string>{"0", "1", "2", "3"}));
+  EXPECT_EQ(s.columns[1].Elements(), 1U);
+  EXPECT_TRUE(s.SplitByPart());
+  EXPECT_EQ(SchemaFromValue(ParseJson(CanonicalJson(ToValue(s))).value(), "again").value(), s);
+  EXPECT_EQ(ParseSchema(SchemaToml(s), "again").value(), s) << SchemaToml(s);
+}
+
+TEST(Schema, RefusesTensorsClassesAndPartsThatCannotBe) {
+  const auto expect = [](const std::string& what, const std::string& by, const std::string& part) {
+    std::string text = kImages;
+    const std::size_t at = text.find(what);
+    ASSERT_NE(at, std::string::npos) << what;
+    ExpectError(text.replace(at, what.size(), by), part);
+  };
+  expect("shape = [28, 28]\n", "", "[columns.image] shape: a tensor needs the lengths of its 1 to 4 axes");
+  expect("[28, 28]", "[28, 0]", "must hold whole numbers from 1");
+  expect("[28, 28]", "[28, 2.5]", "must hold whole numbers from 1");
+  expect("[28, 28]", "[1, 1, 1, 1, 1]", "1 to 4 axes");
+  expect("[28, 28]", "[2048, 2048]", "more than 1048576 elements");
+  expect("maximum = 255", "maximum = 0", "must be above minimum");
+  expect("maximum = 255", "maximum = 255\nmissing = [0]", "a tensor is there or not");
+  expect("maximum = 255", "maximum = 255\nlevels = [1, 2]", "only a category has it; this column is a tensor");
+  expect("array = \"images\"", "array = \"a b\"", "[columns.image] array: 'a b'");
+  expect("[0, 1, 2, 3]", "[0, 1]", "with two, write positive and negative");
+  expect("[0, 1, 2, 3]", "[0, 1, 2]\npositive = [1]", "stands beside classes");
+  expect("[0, 1, 2, 3]", "[0, 1, \"\"]", "is a code for missing in [file] too");
+  expect("type = \"label\"", "type = \"category\"", "classes: only a label has it");
+  expect("test = [\"test\"]", "test = [\"tests\"]", "[split] test: 'tests' is not among [file] parts");
+  expect("train = [\"train\", \"val\"]", "train = [\"train\"]", "neither train nor test has the part 'val'");
+  expect("parts = [\"train\", \"val\", \"test\"]", "", "[split] column: 'part' is no column");
+  expect("\"val\", \"test\"]", "\"val\", \"val\", \"test\"]", "[file] parts: 'val' is there twice");
+}
+
+TEST(Schema, TensorsAndClassesMustAgreeBetweenHospitals) {
+  const Schema wanted = ParseSchema(kImages, "s.toml").value();
+  Schema local = wanted;
+  local.columns[0].array = "pictures";
+  local.parts = {};
+  EXPECT_TRUE(Compatible(wanted, local, "image").has_value()) << "where an array lies is each hospital's own matter";
+  local.columns[0].shape = {28, 29};
+  local.columns[1].classes = {"1", "0", "2", "3"};
+  EXPECT_NE(Compatible(wanted, local, "image").error().what.find("shape 28 x 28, this data set 28 x 29"),
+            std::string::npos);
+  EXPECT_NE(Compatible(wanted, local, "digit").error().what.find("classes"), std::string::npos)
+      << "a class is its place";
+}
+
 TEST(Schema, PlainTextCannotTakeOverAScreen) {
   for (const char* bad : {"a\nb", "a\x1b[31m", "a\x7f",
                           "a\xc2\x9b"

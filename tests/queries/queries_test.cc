@@ -12,11 +12,14 @@
 #include "common/plan/strategy.h"
 #include "hospital_node/training/control.h"
 #include "hospital_node/training/design.h"
+#include "tests/data/archives.h"
+#include "tests/data/scratch.h"
 #include "tests/data/tables.h"
 
 namespace consilium::node {
 namespace {
 
+using namespace std::string_literals;
 using testing::kNone;
 using testing::ManyPatients;
 using testing::SmallDescribePlan;
@@ -53,6 +56,33 @@ TEST(DescribeQuery, CountsMissingSumsAndHistogram) {
   };
   EXPECT_EQ(raw->blocks, expected);
   EXPECT_TRUE(Encode(query, *raw, nullptr).has_value()) << "the blocks fit the query";
+}
+
+TEST(DescribeQuery, TensorsHaveOneMeanAndSpreadAndClassesTheirCounts) {
+  const std::string schema =
+      "[columns.image]\ntype = 'tensor'\nshape = [2]\nminimum = 0\nmaximum = 200\n"
+      "[columns.digit]\ntype = 'label'\nclasses = [0, 1, 2]\n";
+  const Plan plan = testing::PlanFrom(
+      "[study]\nname = 't'\npurpose = 'p'\nresearcher = 'r'\nminimum_patients = 1\n[data]\ndataset = 'd'\nschema = "
+      "'s'\n"
+      "[describe]\ncolumns = ['image', 'digit']\n" +
+          std::string(testing::kUnprotected),
+      schema);
+  testing::Scratch scratch;
+  scratch.Write("set.npz", testing::Zip({{"image.npy", testing::Npy("|u1", "(3, 2)", "\x00\x00\x64\xc8\x64\x64"s)},
+                                         {"digit.npy", testing::Npy("|u1", "(3,)", "\2\0\2"s)}}));
+  const Table table = *ReadNpz((scratch.path() / "set.npz").string(), plan.schema, {.memory_bytes = 2});
+  const Query query = DescribeQuery(plan, DescribeRequestOf(plan), 3);
+  const auto raw = ComputeDescribe(plan, table, query);
+  ASSERT_TRUE(raw.has_value()) << raw.error().what;
+  // Rows (0, 0), (100, 200), (100, 100) are u = (-1, -1), (0, 1), (0, 0).
+  const std::vector<std::vector<double>> expected = {{1},    {3},   {3}, {1}, {3}, {0},
+                                                     {-0.5}, {1.5}, {1}, {3}, {0}, {1, 0, 2}};
+  EXPECT_EQ(raw->blocks, expected);
+  const Bytes words = *Encode(query, *raw, nullptr);
+  const std::vector<ColumnSummary> columns =
+      Summarise(plan, DescribeRequestOf(plan), *Answer::Create(query, {1}, words));
+  EXPECT_FALSE(columns[0].shown) << "one hospital alone is never shown";
 }
 
 TEST(DescribeQuery, AColumnWithFewerPatientsThanTheMinimumIsSuppressed) {
@@ -128,8 +158,26 @@ TEST(TrainQuery, DivergenceGivesZeros) {
 TEST(TrainQuery, NobodyToTrainOnGivesZeros) {
   const Plan plan = SmallTrainPlan();
   const Asked asked = AskModel(plan, "train", {1, 1, 1, 1, 1}, MakePreprocessing(plan, {}));
-  const auto raw = *ComputeTrain(plan, SmallTable({{"a", 1, 0, 1, kNone}}), asked.query, asked.inputs);
-  EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+  for (const Table& table : {SmallTable({{"a", 1, 0, 1, kNone}}), SmallTable({})}) {
+    const auto raw = *ComputeTrain(plan, table, asked.query, asked.inputs);
+    EXPECT_EQ(raw.blocks, (std::vector<std::vector<double>>{{0, 0, 0, 0, 0}, {0}}));
+  }
+}
+
+TEST(TrainQuery, AColumnWithoutAnyValueIsItsDeclaredMiddle) {
+  const Plan plan = SmallTrainPlan("standardize = \"site\"\n");
+  std::vector<testing::SmallRow> without, middle;
+  for (int i = 0; i < 80; ++i) {
+    testing::SmallRow row{"p" + std::to_string(i), kNone, i % 3 - 1.0, 1 + i % 3, i % 2 == 0 ? 1.0 : 0.0};
+    without.push_back(row);
+    row.age = 50;
+    middle.push_back(row);
+  }
+  const Asked asked = AskModel(plan, "train", std::vector<double>(5, 0.0), MakePreprocessing(plan, {}));
+  const auto raw = *ComputeTrain(plan, SmallTable(without), asked.query, asked.inputs);
+  EXPECT_EQ(raw.blocks[0][0], 0) << "(50 - 50) / 50: nothing is learnt from it";
+  EXPECT_NE(raw.blocks[0][3], 0);
+  EXPECT_EQ(raw.blocks, ComputeTrain(plan, SmallTable(middle), asked.query, asked.inputs)->blocks);
 }
 
 // The blocks of a first round of this strategy on this table, everything else as it is.

@@ -24,6 +24,7 @@ class FakeWorkbench final : public node::Workbench {
       : hospital_(hospital), wild_(wild), unfit_(unfit), on_compute_(std::move(on_compute)) {}
 
   [[nodiscard]] Result<Value> Check(const node::DataSetSpec& spec) const override;
+  void Keep(const std::vector<node::DataSetSpec>& /*registered*/) const override {}
   [[nodiscard]] Status Preflight(const Plan& plan, const node::DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const node::DataSetSpec& spec, const Query& query,
                                                 const node::Given& given) const override;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hospital_node/data/sum.h"
 #include "tests/data/tables.h"
 
 namespace consilium::node {
