@@ -174,4 +174,26 @@ TEST(House, NothingNamesAHardWiredHomeOrRegistry) {
   }
 }
 
+// docs/bad-input.md says which test holds what comes of each fault.
+TEST(House, BadInputNamesTestsThatExist) {
+  std::set<std::string> tests;
+  const std::regex definition("^(?:TEST|TEST_F|TEST_P|RC_GTEST_PROP)\\((\\w+), *(\\w+)");
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "tests")) {
+    if (entry.path().extension() != ".cc") continue;
+    std::ifstream in(entry.path());
+    for (std::string line; std::getline(in, line);) {
+      std::smatch match;
+      if (std::regex_search(line, match, definition)) tests.insert(match[1].str() + "." + match[2].str());
+    }
+  }
+  const std::regex name("`([A-Z]\\w+\\.[A-Z]\\w+)`");
+  std::size_t named = 0;
+  std::ifstream in(kRoot / "docs" / "bad-input.md");
+  for (std::string line; std::getline(in, line);) {
+    for (std::sregex_iterator at(line.begin(), line.end(), name), end; at != end; ++at, ++named)
+      EXPECT_TRUE(tests.contains((*at)[1])) << "there is no test " << (*at)[1];
+  }
+  EXPECT_GT(named, 60U);
+}
+
 }  // namespace
