@@ -264,12 +264,15 @@ TEST(Plan, ATensorIsOneDesignColumnOfManyInputs) {
   EXPECT_EQ(text.find("'part'"), std::string::npos) << "no column of that name is read";
 }
 
-TEST(Plan, ALogisticModelHasTwoClasses) {
+TEST(Plan, AModelOfClassesHasAnOutputForEach) {
   const auto plan = ImagePlan("digit");
-  ASSERT_FALSE(plan.has_value());
-  EXPECT_NE(plan.error().what.find("a logistic model tells yes from no, and the label 'digit' has 3 classes"),
-            std::string::npos)
-      << plan.error().what;
+  ASSERT_TRUE(plan.has_value()) << plan.error().what;
+  EXPECT_EQ(ModelOf(*plan).kind, ModelSpec::Kind::kSoftmax) << "as the label asks";
+  EXPECT_EQ(ModelOf(*plan).outputs, 3U);
+  const auto logistic = ImagePlan("digit", "[model]\nkind = 'logistic'\n");
+  ASSERT_FALSE(logistic.has_value());
+  EXPECT_NE(logistic.error().what.find("kind"), std::string::npos) << logistic.error().what;
+  EXPECT_NE(logistic.error().what.find("softmax"), std::string::npos) << logistic.error().what;
 }
 
 TEST(Summary, OpensWithTheWarningAndSaysWhatLeaves) {

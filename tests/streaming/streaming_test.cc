@@ -115,7 +115,7 @@ TEST(Streaming, AStudyOfThreeHundredMegabytesOfImagesTakesTwoHundred) {
   ASSERT_TRUE(approved.has_value()) << approved.error().what;
 
   const Bytes model = ParameterBlob(std::vector<double>(kPixels + 1, 0.0));
-  const std::map<Digest, Bytes> inputs = {{BlobRoot(model), model}};
+  const Given inputs{.inputs = {{BlobRoot(model), model}}};
   const Preprocessing scale = MakePreprocessing(plan, {});
   const Query train = TrainQuery(plan, 1, BlobRoot(model), scale, 2);
   const auto trained = (*workbench)->Compute(plan, spec, train, inputs);

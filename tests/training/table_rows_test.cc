@@ -82,8 +82,8 @@ TEST_F(TableRowsTest, FromFilesAndOfSeveralTablesTheBitsAreTheMatrixs) {
     EXPECT_EQ(run.steps, 3 * 8U) << "30 rows in batches of four, three times";
     EXPECT_EQ(*trained, *Fit(recipe, x, {y.data(), static_cast<std::size_t>(y.size())}, start_));
     EXPECT_EQ(*FitRows(recipe, {both[0]}, start_), *Fit(recipe, a.x, a.Targets(), start_));
-    const Scores scores = PredictRows(recipe, both, *trained);
-    EXPECT_EQ(scores.targets, y);
+    const RowScores scores = PredictRows(recipe, both, *trained);
+    EXPECT_EQ(scores.labels, y);
     EXPECT_EQ(scores.predicted, Predict(recipe, x, *trained));
   }
 }
