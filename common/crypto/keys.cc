@@ -23,7 +23,8 @@ constexpr std::size_t kNonceBytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 constexpr std::size_t kTagBytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 constexpr std::size_t kSaltAt = 12, kNonceAt = kSaltAt + kSaltBytes, kHeadBytes = kNonceAt + kNonceBytes;
 constexpr std::string_view kMagic = "CSK1";
-constexpr std::uint32_t kPasses = crypto_pwhash_argon2id_OPSLIMIT_INTERACTIVE, kMemoryKib = 64 * 1024;
+static_assert(KeyFileCost().passes == crypto_pwhash_argon2id_OPSLIMIT_INTERACTIVE &&
+              KeyFileCost().memory_kib == crypto_pwhash_argon2id_MEMLIMIT_INTERACTIVE / 1024);
 constexpr std::uint32_t kMostPasses = 16, kMostMemoryKib = 256 * 1024;
 constexpr std::size_t kMaxPassphraseBytes = 1024;
 constexpr char kCredential[] = "consilium-passphrase";
@@ -126,15 +127,15 @@ std::string Fingerprint(ByteView a, ByteView b) {
   return out;
 }
 
-Status SaveSecret(const std::filesystem::path& path, ByteView secret, ByteView passphrase) {
+Status SaveSecret(const std::filesystem::path& path, ByteView secret, ByteView passphrase, const KeyFileCost& cost) {
   CHECK(secret.size() <= kMaxSecretBytes);
   TRY(EnsurePrivateDirectory(path.has_parent_path() ? path.parent_path() : "."));
   Bytes file(kHeadBytes + secret.size() + kTagBytes);
   std::copy(kMagic.begin(), kMagic.end(), file.begin());
-  PutU32(&file[4], kPasses);
-  PutU32(&file[8], kMemoryKib);
+  PutU32(&file[4], cost.passes);
+  PutU32(&file[8], cost.memory_kib);
   RandomBytes(std::span(file).subspan(kSaltAt, kSaltBytes + kNonceBytes));
-  const Secret key = TRY(FileKey(passphrase, &file[kSaltAt], kPasses, kMemoryKib));
+  const Secret key = TRY(FileKey(passphrase, &file[kSaltAt], cost.passes, cost.memory_kib));
   CHECK(crypto_aead_xchacha20poly1305_ietf_encrypt(&file[kHeadBytes], nullptr, secret.data(), secret.size(),
                                                    file.data(), kHeadBytes, nullptr, &file[kNonceAt],
                                                    key.view().data()) == 0);

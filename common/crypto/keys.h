@@ -42,7 +42,11 @@ std::string Fingerprint(ByteView a, ByteView b);
 
 // Key files are XChaCha20-Poly1305 under Argon2id of a passphrase, mode 0600 in a 0700 directory; anything else is
 // kRefused.
-Status SaveSecret(const std::filesystem::path& path, ByteView secret, ByteView passphrase);
+struct KeyFileCost {  // Of a guess at the passphrase; a key file says its own.
+  std::uint32_t passes = 2, memory_kib = 64 * 1024;
+};
+Status SaveSecret(const std::filesystem::path& path, ByteView secret, ByteView passphrase,
+                  const KeyFileCost& cost = {});
 Result<Secret> LoadSecret(const std::filesystem::path& path, ByteView passphrase);
 // The passphrase: systemd's credential "consilium-passphrase" ($CREDENTIALS_DIRECTORY), else the 0600 file
 // DIR/keys/passphrase, which `create` makes (32 random characters) when neither exists.
