@@ -418,14 +418,16 @@ bool Federation::WaitReleases(const std::string& study, int least) {
   return WaitUntil([&] { return Study(study)["releases"].AsInteger() >= least; });
 }
 
-Value Federation::WaitEnd(const std::string& study) {
+Value Federation::WaitEnd(const std::string& study, std::chrono::milliseconds limit) {
   Value last;
-  EXPECT_TRUE(WaitUntil([&] {
-    last = Study(study);
-    const std::string& phase = last["phase"].AsString();
-    return phase == "complete" || phase == "failed" || phase == "aborted";
-  })) << "the study did not end: "
-      << last["phase"].AsString() << ", " << last["releases"].AsInteger() << " answers";
+  EXPECT_TRUE(WaitUntil(
+      [&] {
+        last = Study(study);
+        const std::string& phase = last["phase"].AsString();
+        return phase == "complete" || phase == "failed" || phase == "aborted";
+      },
+      limit))
+      << "the study did not end: " << last["phase"].AsString() << ", " << last["releases"].AsInteger() << " answers";
   return last;
 }
 

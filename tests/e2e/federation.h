@@ -96,7 +96,8 @@ class Federation {
   void ApproveAll(const std::string& study);
   Value Study(const std::string& study);                   // As HTTP shows it; null when the coordinator is away.
   bool WaitReleases(const std::string& study, int least);  // True once that many answers are there.
-  Value WaitEnd(const std::string& study);                 // The state at the end; a failure when it does not come.
+  // The state at the end; a failure when it does not come.
+  Value WaitEnd(const std::string& study, std::chrono::milliseconds limit = kPatience);
 
   // Rows of the audit chains, parsed.
   std::vector<Value> CoordinatorAudit();

@@ -126,7 +126,11 @@ void Proxy::Serve() {
         over = n < 0;
         if (n > 0) up_ += static_cast<std::uint64_t>(n);
       }
-      if (line.down.waiting.empty()) over = line.down.Read(kBuffer) < 0 || over;
+      if (line.down.waiting.empty()) {
+        const ssize_t n = line.down.Read(kBuffer);
+        over = n < 0 || over;
+        if (n > 0) down_ += static_cast<std::uint64_t>(n);
+      }
       if (!line.up.waiting.empty()) over = !line.up.Write() || over;
       if (!line.down.waiting.empty()) over = !line.down.Write() || over;
       if (up_ >= cut_at_ && line.up.waiting.empty()) {

@@ -17,6 +17,7 @@ class Proxy {
   [[nodiscard]] int port() const { return port_; }
   // Bytes that came from the hospital so far, over all connections; CURVE's and ZeroMQ's own among them.
   [[nodiscard]] std::uint64_t up() const { return up_; }
+  [[nodiscard]] std::uint64_t down() const { return down_; }  // And to it.
   // When `bytes` more have come from the hospital, the connection ends, once; what had come is still delivered.
   void CutAfter(std::uint64_t bytes) { cut_at_ = up_ + bytes; }
   // When `bytes` more have come, nothing goes up any more, until Release.
@@ -31,7 +32,7 @@ class Proxy {
 
   const int target_port_;
   int port_ = 0, listener_ = -1;
-  std::atomic<std::uint64_t> up_ = 0, cut_at_ = kNever, hold_at_ = kNever;
+  std::atomic<std::uint64_t> up_ = 0, down_ = 0, cut_at_ = kNever, hold_at_ = kNever;
   std::atomic<int> cuts_ = 0;
   std::atomic<bool> ending_ = false;
   std::thread thread_;
