@@ -26,6 +26,7 @@ const std::map<std::string, int> kLevels = {
     {"common/plan", 3},
     {"common/algorithms", 4},
     {"common/roster", 4},
+    {"common/onnx", 5},
     {"common/wire", 5},
     {"common/secagg", 6},
     {"common/turn", 6},
@@ -54,6 +55,7 @@ const std::vector<std::pair<std::regex, std::string>> kDoors = {
     {std::regex("^spdlog/.*"), "common/base"},
     {std::regex("^zlib\\.h$"), "hospital_node/data"},
     {std::regex("^(dnnl|oneapi/).*"), "common/model"},
+    {std::regex("^(onnx|google/protobuf)/.*"), "common/onnx"},
 };
 
 struct Include {
