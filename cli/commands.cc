@@ -329,6 +329,7 @@ int StudyDownloadCommand(const Context& context, const std::string& study, const
   Value document;
   std::string text;
   for (const auto& [name, path] : {std::pair("model", files->model),
+                                   {"onnx", files->onnx},
                                    {"report", files->report},
                                    {"html", files->html},
                                    {"audit", files->audit},

@@ -176,7 +176,8 @@ int DemoCommand(const Context& context, const DemoOptions& options) {
   context.terminal.Say(DemoTable(*figures));
   context.terminal.Say(fmt::format(
       "Per-hospital figures never leave a hospital. The demo could gather them because it owns all the directories.\n"
-      "{}\n\nIn {}: model.safetensors, report.html, report.md, results.json, audit.jsonl, describe/, data/, logs/\n"
+      "{}\n\nIn {}: model.safetensors, model.onnx, report.html, report.md, results.json, audit.jsonl, describe/, "
+      "data/, logs/\n"
       "Verify the log: consilium audit verify {}",
       figures->study["warning"].AsString(), demo.out().string(), figures->files.audit));
   return 0;

@@ -90,7 +90,7 @@ void AddStudies(CLI::App* app, Options* o, Commands* c) {
   c->pause = AddRemote(study, o, "pause", "Begin no further round", "consilium study pause heart");
   c->resume = AddRemote(study, o, "resume", "Go on with a paused study", "consilium study resume heart");
   c->abort = AddRemote(study, o, "abort", "End a study", "consilium study abort heart");
-  c->download = AddRemote(study, o, "download", "Model, report, audit log and results",
+  c->download = AddRemote(study, o, "download", "Model (safetensors and ONNX), report, audit log and results",
                           "consilium study download heart --out results");
   for (CLI::App* command : {c->show, c->watch, c->logs, c->pause, c->resume, c->abort, c->download}) {
     command->add_option("STUDY", o->study, "Its name, or the beginning of its id")->required();

@@ -150,7 +150,7 @@ int SimulateCommand(const Context& context, const SimulateOptions& options) {
     context.terminal.Say(released);
   context.terminal.Say(fmt::format("{}\n\nIn {}: {}report.html, report.md, results.json, audit.jsonl",
                                    figures->study["warning"].AsString(), simulate.out().string(),
-                                   figures->files.model.empty() ? "" : "model.safetensors, "));
+                                   figures->files.model.empty() ? "" : "model.safetensors, model.onnx, "));
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/base/files.h"
+#include "common/onnx/onnx.h"
 #include "common/settings/terminal.h"
 
 namespace consilium::cli {
@@ -17,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxPlan = 1 << 20;
+constexpr std::size_t kMaxModel = std::size_t{1} << 31;
 
 std::string Number(const Value& value, int digits = 4) {
   if (!value.IsNumber()) return "-";
@@ -29,6 +31,22 @@ Result<std::string> Fetch(const Api& api, const std::string& path, const fs::pat
   if (!body && body.error().code == Code::kNotFound) return std::string();
   if (!body) return std::unexpected(body.error());
   TRY(WriteFileAtomic(target, View(*body)));
+  return target.string();
+}
+
+// The model beside its safetensors file, with the plan's preprocessing in it. The plan must be the one with the study's
+// id.
+Result<std::string> ConvertModel(const Api& api, const std::string& study, const std::string& model,
+                                 const fs::path& target) {
+  if (model.empty()) return std::string();
+  const std::string text = TRY(api.Body("/v1/studies/" + study + "/plan"));
+  const Plan plan = TRY(ParsePlan(View(text)));
+  if (plan.id().Hex() != study)
+    return Fail(Code::kProtocol, "the coordinator sent another plan than the study's; do not trust what it sends");
+  const Bytes file = TRY(ReadFile(model, kMaxModel));
+  const ModelFile read = TRY(ReadSafetensors(file));
+  const Bytes onnx = TRY(WriteOnnx(plan, read));
+  TRY(WriteFileAtomic(target, onnx));
   return target.string();
 }
 
@@ -175,6 +193,7 @@ Result<Files> Download(const Api& api, const std::string& study, const fs::path&
   if (error) return Fail(Code::kIo, fmt::format("cannot make {}: {}", directory.string(), error.message()));
   Files files;
   files.model = TRY(Fetch(api, base + "/model", directory / "model.safetensors"));
+  files.onnx = TRY(ConvertModel(api, state["study"].AsString(), files.model, directory / "model.onnx"));
   files.report = TRY(Fetch(api, base + "/report", directory / "report.md"));
   files.audit = TRY(Fetch(api, "/v1/audit/export?study=" + state["study"].AsString(), directory / "audit.jsonl"));
   files.results = (directory / "results.json").string();

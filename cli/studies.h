@@ -47,9 +47,9 @@ Result<Value> Follow(const Api& api, const std::string& study, Duration interval
 Result<std::filesystem::path> ResultsFolder(const std::string& wanted, const std::string& kind,
                                             const std::string& option);
 
-// What `download` left; "" where the study has none.
+// What `download` left; "" where the study has none. The model as safetensors and as ONNX.
 struct Files {
-  std::string model, report, html, audit, results;
+  std::string model, onnx, report, html, audit, results;
 };
 Result<Files> Download(const Api& api, const std::string& study, const std::filesystem::path& directory);
 

@@ -238,6 +238,8 @@ Result<Reply> CoordinatorCore::StudyRequest(const RequestReceived& request, std:
       return Fail(Code::kNotFound, "this study has no model (yet); see: consilium study show " + study->plan().name);
     return Reply{request.id, 200, "application/octet-stream", std::move(*file)};
   }
+  if (request.method == "GET" && what == "plan")
+    return Reply{request.id, 200, "application/json", Canonical(study->plan())};
   return Fail(Code::kNotFound, fmt::format("a study has no '{}'; docs/api.md lists what there is", what.substr(0, 40)));
 }
 

@@ -151,6 +151,13 @@ TEST_F(ServiceTest, NumbersBeyondJsonsStopNothing) {
   EXPECT_EQ(replies_[request.id].status, 200);
 }
 
+TEST_F(ServiceTest, AStudysPlanIsGivenAsItWasSubmitted) {
+  const Plan plan = DescribePlan("cohort", 16);
+  const StudyId study = Submit(plan);
+  EXPECT_EQ(Ask("GET", "/v1/studies/" + study.Hex() + "/plan", {}), 200);
+  EXPECT_EQ(replies_[requests_].body, Canonical(plan));
+}
+
 TEST_F(ServiceTest, WhatACrashLeftBehindIsDroppedAtTheStart) {
   const Digest orphan = *blobs_.Put(Bytes(200000, 3));
   Start();

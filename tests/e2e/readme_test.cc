@@ -50,7 +50,7 @@ TEST(Readme, ItsStepsWork) {
   const auto output = RunProgram({"/bin/bash", "-c", script}, "", kPatience * 2);
   ASSERT_TRUE(output.has_value()) << output.error().what;
   EXPECT_EQ(output->status, 0) << output->out << output->err;
-  for (const char* file : {"model.safetensors", "report.md", "audit.jsonl"})
+  for (const char* file : {"model.safetensors", "model.onnx", "report.md", "audit.jsonl"})
     EXPECT_TRUE(fs::exists(fs::path(folder) / "results" / file)) << file;
   EXPECT_NE(output->out.find("complete, 4 of 4 answers"), std::string::npos) << output->out;
   if (!HasFailure()) fs::remove_all(folder);

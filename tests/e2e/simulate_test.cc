@@ -33,7 +33,8 @@ TEST(Simulate, GivesTheModelOfRealProcesses) {
       EXPECT_TRUE(here["pooled"]["auroc"].IsNumber());
     }
   }
-  EXPECT_EQ(ReadText(out / "1" / "model.safetensors"), ReadText(out / "2" / "model.safetensors"));
+  for (const char* model : {"model.safetensors", "model.onnx"})
+    EXPECT_EQ(ReadText(out / "1" / model), ReadText(out / "2" / model)) << model;
   EXPECT_TRUE(federation.CliJson({"audit", "verify", out / "1" / "audit.jsonl"})["valid"].AsBool());
   EXPECT_NE(ReadText(out / "1" / "report.md").find("NO DIFFERENTIAL PRIVACY"), std::string::npos);
 }

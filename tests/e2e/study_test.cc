@@ -46,6 +46,7 @@ TEST(Study, TrainsAndHandsOutModelReportAndLog) {
   const auto parsed = ReadSafetensors(View(model));
   ASSERT_TRUE(parsed.has_value()) << parsed.error().what;
   EXPECT_GT(parsed->parameters.size(), 10U);
+  EXPECT_NE(ReadText(files["onnx"].AsString()).find(study), std::string::npos) << "the file says whose model it is";
   EXPECT_NE(ReadText(files["report"].AsString()).find("NO DIFFERENTIAL PRIVACY"), std::string::npos);
   const Value& evaluation = shown["results"]["evaluation"];
   EXPECT_GT(evaluation["auroc_low"].AsDouble(), 0.6);
