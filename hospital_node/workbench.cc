@@ -31,9 +31,8 @@ struct FileMark {
   bool operator==(const FileMark&) const = default;
 };
 
-struct LoadedData {
-  Schema schema;
-  Table table;
+struct LoadedFiles {
+  LoadedData data;
   std::vector<FileMark> marks;
 };
 
@@ -42,6 +41,8 @@ namespace {
 constexpr std::size_t kListedProblems = 10;
 constexpr std::size_t kFewPatients = 10;
 constexpr const char* kTableFile = ".table";
+
+std::shared_ptr<const LoadedData> DataOf(const std::shared_ptr<const LoadedFiles>& files) { return {files, &files->data}; }
 
 // No exception leaves the workbench: what is left of them is a disk that fails, and memory running out.
 template <class Work>
@@ -153,9 +154,8 @@ Value Warnings(const Table& table, const std::vector<Profile>& profiles) {
   return out;
 }
 
-// One hospital's rows, ready to be read; the table is the caller's, or `own`.
+// One hospital's rows, ready to be read; the table is the caller's.
 struct Site {
-  std::shared_ptr<const Table> own;
   const Table& table;
   Rows rows;
   Preprocessing preprocessing;
@@ -273,28 +273,26 @@ Value SiteCounts(const Table& table, const Rows& rows) {
       .Set("unlabelled_rows", rows.unlabelled);
 }
 
-Result<Site> LoadSite(const Plan& plan, const DataSetSpec& spec, const Preprocessing& preprocessing) {
+Result<NamedTable> ReadNamed(const Plan& plan, const DataSetSpec& spec) {
   const Schema schema = TRY(SchemaOf(spec));
   TRY(FitsPlan(plan, schema, spec.name));
-  auto table = std::make_shared<const Table>(TRY(ReadSource(spec, schema, {.excluded = &spec.excluded})));
-  Rows rows = TRY(SplitRows(plan, *table));
-  Preprocessing own = ForSite(plan, *table, rows, preprocessing);
-  return Site{table, *table, std::move(rows), std::move(own)};
+  return NamedTable{spec.name,
+                    std::make_shared<const Table>(TRY(ReadSource(spec, schema, {.excluded = &spec.excluded})))};
 }
 
 }  // namespace
 
-Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const {
-  auto fresh = std::make_shared<LoadedData>();
-  fresh->schema = TRY(SchemaOf(spec));
-  const std::vector<std::string> files = TRY(FilesOf(spec, fresh->schema));
+Result<TableWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const {
+  auto fresh = std::make_shared<LoadedFiles>();
+  fresh->data.schema = TRY(SchemaOf(spec));
+  const std::vector<std::string> files = TRY(FilesOf(spec, fresh->data.schema));
   fresh->marks = TRY(MarksOf(files));
   const std::string key = SourceWords(spec) + '\0' + spec.schema + '\0' + spec.sha256 + '\0' +
                           fmt::format("{}", fmt::join(spec.excluded, " "));
   {
     const std::lock_guard lock(mutex_);
     const auto found = cache_.find(key);
-    if (found != cache_.end() && found->second->marks == fresh->marks) return found->second;
+    if (found != cache_.end() && found->second->marks == fresh->marks) return DataOf(found->second);
   }
   const std::string content = spec.sha256.empty() ? "" : TRY(ContentOf(files));
   if (content != spec.sha256) {
@@ -304,12 +302,12 @@ Result<FileWorkbench::Loaded> FileWorkbench::Load(const DataSetSpec& spec) const
                     "consilium-node data add DIR {0} {1} --schema FILE",
                     spec.name, SourceWords(spec)));
   }
-  const ReadOptions options{.excluded = &spec.excluded, .spool = SpoolFor(spec, fresh->schema, content)};
-  fresh->table = TRY(ReadSource(spec, fresh->schema, options));
+  const ReadOptions options{.excluded = &spec.excluded, .spool = SpoolFor(spec, fresh->data.schema, content)};
+  fresh->data.table = TRY(ReadSource(spec, fresh->data.schema, options));
   const std::lock_guard lock(mutex_);
   if (cache_.size() >= cached_) cache_.clear();
   cache_[key] = fresh;
-  return fresh;
+  return DataOf(fresh);
 }
 
 Spool FileWorkbench::SpoolFor(const DataSetSpec& spec, const Schema& schema, const std::string& content) const {
@@ -330,7 +328,7 @@ void FileWorkbench::Keep(const std::vector<DataSetSpec>& registered) const {
   }
 }
 
-Result<FileWorkbench::Loaded> FileWorkbench::LoadFor(const Plan& plan, const DataSetSpec& spec) const {
+Result<TableWorkbench::Loaded> TableWorkbench::LoadFor(const Plan& plan, const DataSetSpec& spec) const {
   const Schema schema = TRY(SchemaOf(spec));
   TRY(FitsPlan(plan, schema, spec.name));
   return Load(spec);
@@ -354,14 +352,14 @@ Result<Value> FileWorkbench::Check(const DataSetSpec& spec) const {
         .Set("rows", table.rows())
         .Set("patients", table.patients())
         .Set("sha256", content)
-        .Set("kept_bytes", table.store.memory() == nullptr ? table.store.rows() * table.store.row_bytes() : 0)
+        .Set("kept_bytes", table.store.InMemory() ? 0 : table.store.rows() * table.store.row_bytes())
         .Set("files", std::move(files))
         .Set("columns", std::move(columns))
         .Set("warnings", Warnings(table, profiles));
   });
 }
 
-Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const {
+Status TableWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const {
   return Guarded([&]() -> Status {
     const Loaded data = TRY(LoadFor(plan, spec));
     const auto enough = [&](std::size_t patients, const char* which) -> Status {
@@ -384,8 +382,8 @@ Status FileWorkbench::Preflight(const Plan& plan, const DataSetSpec& spec) const
   });
 }
 
-Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
-                                               const Given& given) const {
+Result<RawContribution> TableWorkbench::Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
+                                                const Given& given) const {
   return Guarded([&]() -> Result<RawContribution> {
     const Loaded data = TRY(LoadFor(plan, spec));
     if (data->table.patients() < plan.minimum_patients) {  // Excluded since, say. In mode none nothing hides that.
@@ -396,13 +394,13 @@ Result<RawContribution> FileWorkbench::Compute(const Plan& plan, const DataSetSp
   });
 }
 
-Result<Value> FileWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,
-                                        ByteView model) const {
+Result<Value> TableWorkbench::OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,
+                                         ByteView model) const {
   return Guarded([&]() -> Result<Value> {
     const Loaded data = TRY(LoadFor(plan, spec));
     const Table& table = data->table;
     if (plan.task != Plan::Task::kTrain) return Value().Set("patients", table.patients()).Set("rows", table.rows());
-    Site site{nullptr, table, TRY(SplitRows(plan, table)), {}};
+    Site site{table, TRY(SplitRows(plan, table)), {}};
     Value out = SiteCounts(table, site.rows);
     site.preprocessing = OwnPreprocessing(plan, table, site.rows.train);
     out.Set("local", MetricsOf(plan, {site.Test(plan)}, TrainAlone(plan, {site.Train(plan)})));
@@ -428,29 +426,42 @@ Result<std::unique_ptr<Workbench>> MakeWorkbench(const std::filesystem::path& sp
 Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query,
                             ByteView model) {
   return Guarded([&]() -> Result<Value> {
+    std::vector<NamedTable> hospitals;
+    for (const DataSetSpec& spec : specs) hospitals.push_back(TRY(ReadNamed(plan, spec)));
+    return PooledResults(plan, hospitals, last_query, model);
+  });
+}
+
+Result<Value> PooledResults(const Plan& plan, const std::vector<NamedTable>& hospitals, const Query& last_query,
+                            ByteView model) {
+  return Guarded([&]() -> Result<Value> {
     const auto preprocessing = FinalPreprocessing(plan, last_query, model);
     if (!preprocessing)
       return Fail(Code::kInvalid, "the study's preprocessing is not known: there was no round of training");
     const std::vector<double> federated = TRY(FinalModel(plan, model));
     std::vector<Site> sites;
     std::vector<TableRows> train, test;
-    sites.reserve(specs.size());
-    for (const DataSetSpec& spec : specs) sites.push_back(TRY(LoadSite(plan, spec, *preprocessing)));
+    sites.reserve(hospitals.size());
+    for (const NamedTable& hospital : hospitals) {
+      Rows rows = TRY(SplitRows(plan, *hospital.table));
+      Preprocessing own = ForSite(plan, *hospital.table, rows, *preprocessing);
+      sites.push_back({*hospital.table, std::move(rows), std::move(own)});
+    }
     for (const Site& site : sites) {
       train.push_back(site.Train(plan));
       test.push_back(site.Test(plan));
     }
     const std::optional<std::vector<double>> pooled = TrainAlone(plan, train);
-    Value hospitals{Value::Array{}};
+    Value each{Value::Array{}};
     for (std::size_t i = 0; i < sites.size(); ++i) {
-      hospitals.Push(Value()
-                         .Set("name", specs[i].name)
-                         .Set("patients", sites[i].table.patients())
-                         .Set("pooled", MetricsOf(plan, {sites[i].Test(plan)}, pooled))
-                         .Set("federated", MetricsOf(plan, {sites[i].Test(plan)}, federated)));
+      each.Push(Value()
+                    .Set("name", hospitals[i].name)
+                    .Set("patients", sites[i].table.patients())
+                    .Set("pooled", MetricsOf(plan, {sites[i].Test(plan)}, pooled))
+                    .Set("federated", MetricsOf(plan, {sites[i].Test(plan)}, federated)));
     }
     Value all = Value().Set("pooled", MetricsOf(plan, test, pooled)).Set("federated", MetricsOf(plan, test, federated));
-    return Value().Set("hospitals", std::move(hospitals)).Set("all", std::move(all));
+    return Value().Set("hospitals", std::move(each)).Set("all", std::move(all));
   });
 }
 

@@ -1,4 +1,4 @@
-// The product's workbench: files of a folder -> table (kept while the files stay as they are) -> contributions.
+// The product's workbench: files -> table (kept while the files stay as they are) -> contributions.
 #pragma once
 
 #include <filesystem>
@@ -8,22 +8,20 @@
 #include <string>
 #include <vector>
 
-#include "hospital_node/data/row_store.h"
+#include "hospital_node/data/table.h"
 #include "hospital_node/data/workbench.h"
 
 namespace consilium::node {
 
-struct LoadedData;
+struct LoadedData {
+  Schema schema;
+  Table table;
+};
+struct LoadedFiles;
 
-class FileWorkbench : public Workbench {
+// What is computed of a table, wherever it comes from.
+class TableWorkbench : public Workbench {
  public:
-  // `spool`: a private folder, where tables lie that do not fit in memory; those that are registered are kept there
-  // from one start to the next. "": in the system's folder for temporary files, and nothing is kept. The last `cached`
-  // data sets stay open.
-  explicit FileWorkbench(std::filesystem::path spool = {}, std::size_t cached = 8)
-      : spool_(std::move(spool)), cached_(cached) {}
-  void Keep(const std::vector<DataSetSpec>& registered) const override;
-  [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
   [[nodiscard]] Status Preflight(const Plan& plan, const DataSetSpec& spec) const override;
   [[nodiscard]] Result<RawContribution> Compute(const Plan& plan, const DataSetSpec& spec, const Query& query,
                                                 const Given& given) const override;
@@ -36,16 +34,32 @@ class FileWorkbench : public Workbench {
   [[nodiscard]] Result<Value> OwnResults(const Plan& plan, const DataSetSpec& spec, const Query& last_query,
                                          ByteView model) const override;
 
- private:
+ protected:
   using Loaded = std::shared_ptr<const LoadedData>;
-  Result<Loaded> Load(const DataSetSpec& spec) const;
-  Result<Loaded> LoadFor(const Plan& plan, const DataSetSpec& spec) const;
+  [[nodiscard]] virtual Result<Loaded> Load(const DataSetSpec& spec) const = 0;
+
+ private:
+  [[nodiscard]] Result<Loaded> LoadFor(const Plan& plan, const DataSetSpec& spec) const;
+};
+
+class FileWorkbench : public TableWorkbench {
+ public:
+  // `spool`: a private folder, where tables lie that do not fit in memory; those that are registered are kept there
+  // from one start to the next. "": in the system's folder for temporary files, and nothing is kept. The last `cached`
+  // data sets stay open.
+  explicit FileWorkbench(std::filesystem::path spool = {}, std::size_t cached = 8)
+      : spool_(std::move(spool)), cached_(cached) {}
+  void Keep(const std::vector<DataSetSpec>& registered) const override;
+  [[nodiscard]] Result<Value> Check(const DataSetSpec& spec) const override;
+
+ private:
+  [[nodiscard]] Result<Loaded> Load(const DataSetSpec& spec) const override;
   [[nodiscard]] Spool SpoolFor(const DataSetSpec& spec, const Schema& schema, const std::string& content) const;
 
   const std::filesystem::path spool_;
   const std::size_t cached_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, Loaded> cache_;
+  mutable std::map<std::string, std::shared_ptr<const LoadedFiles>> cache_;
 };
 
 // Makes `spool` when it is not there, and clears it of what a process that was killed had begun.
@@ -55,6 +69,12 @@ Result<std::unique_ptr<Workbench>> MakeWorkbench(const std::filesystem::path& sp
 // many epochs as the federated one. {"hospitals": [{"name", "patients", "pooled": METRICS, "federated": METRICS}],
 // "all": {"pooled": METRICS, "federated": METRICS}}; "name" is the data set's, in the order given.
 Result<Value> PooledResults(const Plan& plan, const std::vector<DataSetSpec>& specs, const Query& last_query,
+                            ByteView model);
+struct NamedTable {  // Of the plan's schema.
+  std::string name;
+  std::shared_ptr<const Table> table;
+};
+Result<Value> PooledResults(const Plan& plan, const std::vector<NamedTable>& hospitals, const Query& last_query,
                             ByteView model);
 
 }  // namespace consilium::node

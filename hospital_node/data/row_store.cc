@@ -20,16 +20,31 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 OpenedFile::~OpenedFile() { ::close(fd); }
 
 RowStore::RowStore(Bytes memory, std::size_t row_bytes)
-    : memory_(std::move(memory)), rows_(memory_.size() / row_bytes), row_bytes_(row_bytes) {}
+    : memory_(std::make_shared<Bytes>(std::move(memory))), rows_(memory_->size() / row_bytes), row_bytes_(row_bytes) {}
 
 RowStore::RowStore(std::shared_ptr<const OpenedFile> file, std::size_t rows, std::size_t row_bytes)
     : file_(std::move(file)), rows_(rows), row_bytes_(row_bytes) {}
 
+RowStore RowStore::Chosen(std::vector<std::uint32_t> rows) const {
+  for (std::uint32_t& row : rows) {
+    CHECK(row < this->rows());
+    row = static_cast<std::uint32_t>(Place(row));
+  }
+  RowStore out = *this;
+  out.chosen_ = std::make_shared<std::vector<std::uint32_t>>(std::move(rows));
+  return out;
+}
+
 void RowStore::Read(std::size_t first, std::size_t count, std::uint8_t* out) const {
-  CHECK(first <= rows_ && count <= rows_ - first);
+  CHECK(first <= rows() && count <= rows() - first);
+  if (!IsChosen()) return ReadPlaces(first, count, out);
+  for (std::size_t i = 0; i < count; ++i) ReadPlaces(Place(first + i), 1, out + i * row_bytes_);
+}
+
+void RowStore::ReadPlaces(std::size_t first, std::size_t count, std::uint8_t* out) const {
   std::size_t left = count * row_bytes_, at = first * row_bytes_;
   if (file_ == nullptr) {
-    std::memcpy(out, memory_.data() + at, left);
+    std::memcpy(out, memory_->data() + at, left);
     return;
   }
   while (left > 0) {
@@ -48,16 +63,17 @@ void RowStore::Read(std::size_t first, std::size_t count, std::uint8_t* out) con
 
 void RowStore::Announce(std::size_t row) const {
   if (file_ == nullptr) return;
-  posix_fadvise(file_->fd, static_cast<off_t>(row * row_bytes_), static_cast<off_t>(row_bytes_), POSIX_FADV_WILLNEED);
+  posix_fadvise(file_->fd, static_cast<off_t>(Place(row) * row_bytes_), static_cast<off_t>(row_bytes_), POSIX_FADV_WILLNEED);
 }
 
 RowCursor::RowCursor(const RowStore& store, std::size_t ahead_bytes)
-    : store_(store), ahead_(std::max<std::size_t>(1, ahead_bytes / std::max<std::size_t>(1, store.row_bytes()))) {
-  if (store.memory() == nullptr) window_.resize(ahead_ * store.row_bytes());
+    : store_(store),
+      ahead_(store.IsChosen() ? 1 : std::max<std::size_t>(1, ahead_bytes / std::max<std::size_t>(1, store.row_bytes()))) {
+  if (!store.InMemory()) window_.resize(ahead_ * store.row_bytes());
 }
 
 const std::uint8_t* RowCursor::At(std::size_t row) {
-  if (store_.memory() != nullptr) return store_.memory() + row * store_.row_bytes();
+  if (store_.InMemory()) return store_.At(row);
   if (row < first_ || row >= first_ + count_) {
     first_ = row;
     count_ = 0;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/crypto/hash.h"
@@ -30,17 +31,25 @@ class RowStore {
   RowStore() = default;
   RowStore(Bytes memory, std::size_t row_bytes);
   RowStore(std::shared_ptr<const OpenedFile> file, std::size_t rows, std::size_t row_bytes);
-  [[nodiscard]] std::size_t rows() const { return rows_; }
+  [[nodiscard]] std::size_t rows() const { return chosen_ == nullptr ? rows_ : chosen_->size(); }
   [[nodiscard]] std::size_t row_bytes() const { return row_bytes_; }
-  [[nodiscard]] const std::uint8_t* memory() const { return file_ == nullptr ? memory_.data() : nullptr; }
+  // Some of these rows, in this order, as a store of its own; both share the bytes.
+  [[nodiscard]] RowStore Chosen(std::vector<std::uint32_t> rows) const;
+  [[nodiscard]] bool IsChosen() const { return chosen_ != nullptr; }  // Its neighbours need not lie side by side.
+  [[nodiscard]] bool InMemory() const { return file_ == nullptr; }
+  [[nodiscard]] const std::uint8_t* At(std::size_t row) const { return memory_->data() + Place(row) * row_bytes_; }
   // Rows `first` to `first + count - 1` into `out`. Safe from several threads. Throws StoreUnreadable.
   void Read(std::size_t first, std::size_t count, std::uint8_t* out) const;
   void Announce(std::size_t row) const;  // It will be read soon: the disk may begin to fetch it.
 
  private:
-  Bytes memory_;
+  [[nodiscard]] std::size_t Place(std::size_t row) const { return chosen_ == nullptr ? row : (*chosen_)[row]; }
+  void ReadPlaces(std::size_t first, std::size_t count, std::uint8_t* out) const;
+
+  std::shared_ptr<const Bytes> memory_ = std::make_shared<Bytes>();
   std::shared_ptr<const OpenedFile> file_;
-  std::size_t rows_ = 0, row_bytes_ = 0;
+  std::size_t rows_ = 0, row_bytes_ = 0;  // Of the bytes; rows_ counts those that were not chosen too.
+  std::shared_ptr<const std::vector<std::uint32_t>> chosen_;
 };
 
 // Looks at one row after another; rows that come in order are read ahead together.

@@ -54,8 +54,8 @@ class TableFileTest : public ::testing::Test {
 TEST_F(TableFileTest, AFileGivesWhatMemoryGives) {
   const auto memory = Read(1 << 20, ""), file = Read(100, "");
   ASSERT_TRUE(memory.has_value() && file.has_value());
-  EXPECT_NE(memory->store.memory(), nullptr);
-  EXPECT_EQ(file->store.memory(), nullptr);
+  EXPECT_TRUE(memory->store.InMemory());
+  EXPECT_FALSE(file->store.InMemory());
   ExpectSame(*memory, *file);
   EXPECT_EQ(Files(), 0U) << "a file without a name is in no folder";
   RowCursor ahead(file->store), alone(file->store, 1);

@@ -88,7 +88,7 @@ TEST(Streaming, ImagesOfThreeHundredMegabytesTakeSixty) {
   const Plan plan = PlanOver("'image'", kImageSchema);
   const auto table = ReadIdx(files, plan.schema, {.memory_bytes = 8 * kMebi, .spool = {scratch.path(), ""}});
   ASSERT_TRUE(table.has_value()) << table.error().what;
-  ASSERT_EQ(table->store.memory(), nullptr);
+  ASSERT_FALSE(table->store.InMemory());
   EXPECT_EQ(ProfilesOf(*table)[0].most, 255);
   TableSource<float> source(plan, *table, AllRows(*table), MakePreprocessing(plan, {}));
   EXPECT_EQ(Epoch(&source, 1), 1.0) << "the one white pixel";

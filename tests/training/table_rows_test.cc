@@ -65,8 +65,8 @@ class TableRowsTest : public ::testing::Test {
 
 TEST_F(TableRowsTest, FromFilesAndOfSeveralTablesTheBitsAreTheMatrixs) {
   const Table first = Images(50, 1, 0), second = Images(23, 5, std::size_t{1} << 20);
-  ASSERT_EQ(first.store.memory(), nullptr) << "from a file";
-  ASSERT_NE(second.store.memory(), nullptr);
+  ASSERT_FALSE(first.store.InMemory()) << "from a file";
+  ASSERT_TRUE(second.store.InMemory());
   const std::vector<std::size_t> some = {1, 4, 5, 9, 30, 31, 49}, all = All(second);
   const Design a = BuildDesign(plan_, first, some, scale_), b = BuildDesign(plan_, second, all, scale_);
   Matrix x(a.x.rows() + b.x.rows(), a.x.cols());
