@@ -121,6 +121,8 @@ bool Member::ExpiredAt(std::int64_t wall_ms) const {
 }
 
 const Member* Roster::ByNumber(std::uint32_t number) const {
+  // Numbers are places, from 1. Every hospital looks up the whole cohort for every invitation.
+  if (number >= 1 && number <= members.size() && members[number - 1].number == number) return &members[number - 1];
   return FindMember(members, [&](const Member& m) { return m.number == number; });
 }
 const Member* Roster::ByTransport(const TransportKey& key) const {
